@@ -1,0 +1,9 @@
+//! `plans/upgrade/`: what an upgrade *is*, as data. Loaded and checked here; nothing here looks at a cluster.
+
+mod bundle;
+mod model;
+mod releases;
+
+pub use bundle::Bundle;
+pub use model::*;
+pub use releases::*;

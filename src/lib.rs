@@ -1,0 +1,22 @@
+//! `mkectl`: upgrade a Mirantis Kubernetes Engine 3 cluster to MKE 4k in place.
+//!
+//! A functional core with I/O at its edges: planning is a pure function from what was read (`source`) and what an
+//! upgrade is (`catalogue`, data in `plans/upgrade/`) to a plan (`model`). Outside `cli` the library never prints, exits,
+//! reads the clock or the environment.
+//!
+//! Dependencies point one way; `tests/it/architecture.rs` holds them to it:
+//!
+//! ```text
+//! cli → report → model
+//!  ↓  ↘ plan → catalogue, convert → source → model
+//! ```
+
+pub mod catalogue;
+pub mod cli;
+pub mod convert;
+pub mod model;
+pub mod plan;
+pub mod report;
+pub mod source;
+pub mod text;
+pub mod yaml;

@@ -1,0 +1,7 @@
+//! The `mkectl` command. Everything it does is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mkectl::cli::main()
+}

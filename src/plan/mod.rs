@@ -1,0 +1,3 @@
+//! Making, reading and writing plans.
+
+pub mod options;

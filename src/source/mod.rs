@@ -1,0 +1,11 @@
+//! What is read: the MKE 3 configuration, hosts.yaml, recorded host facts, recorded accounts.
+//!
+//! Parsing is pure (text in, value or [`InputError`] out); reading files is the caller's business.
+
+pub mod accounts;
+mod error;
+pub mod facts;
+pub mod hosts;
+pub mod mke3;
+
+pub use error::InputError;

@@ -1,0 +1,23 @@
+//! The only place that touches YAML libraries. Reading: `serde_yaml`. Writing: `serde-saphyr`, because `serde_yaml` leaves
+//! strings such as `no`, `1_000` and `1:20` unquoted and readers of YAML 1.1 change them.
+//!
+//! [`Node`] is the ordered tree that documents are built from before they are written.
+
+use std::collections::BTreeMap;
+
+/// A YAML value to be written. Maps are sorted by key, so the text is the same for the same content.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Node {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// An integer.
+    Int(i64),
+    /// A string; quoted whenever a reader of YAML 1.1 or 1.2 would take it for something else.
+    Str(String),
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping.
+    Map(BTreeMap<String, Node>),
+}

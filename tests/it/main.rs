@@ -1,0 +1,14 @@
+//! Integration tests: one binary, one file per area.
+
+mod architecture;
+mod catalogue;
+mod checks;
+mod cli;
+mod digest;
+mod examples;
+mod flags;
+mod graph;
+mod rbac;
+mod report;
+mod settings;
+mod source;
