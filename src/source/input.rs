@@ -140,7 +140,7 @@ fn small(n: usize) -> u32 {
 }
 
 /// The name that was probably meant, if one is near.
-pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = wanted.to_lowercase();
     names
         .into_iter()
@@ -151,7 +151,7 @@ pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>
 }
 
 /// Remedy for an unknown name: the nearest one, else all of them.
-pub(crate) fn did_you_mean(wanted: &str, names: &[&str]) -> String {
+pub(super) fn did_you_mean(wanted: &str, names: &[&str]) -> String {
     match nearest(wanted, names.iter().copied()) {
         Some(name) => format!("did you mean {name:?}?"),
         None => format!("use one of {}", names.join(", ")),
@@ -167,7 +167,7 @@ pub(super) fn base_name(file: &str) -> String {
 }
 
 /// Text of an input, short and without control characters, for error messages.
-pub(crate) fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut short: String = text.chars().take(64).collect();
     if short.len() < text.len() {
         short.push('…');
@@ -176,7 +176,7 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 /// One spelling for all ways to write an address: facts and hosts are joined by it.
-pub(crate) fn address_key(address: &str) -> String {
+pub(super) fn address_key(address: &str) -> String {
     let address = address.trim();
     match address.parse::<std::net::IpAddr>() {
         Ok(ip) => ip.to_string(),

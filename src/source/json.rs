@@ -3,6 +3,9 @@
 //! `serde_json` takes the last of two equal keys and knows no paths. So a pass in front finds duplicate keys and reads what
 //! kind of file it is, and a small scanner tells which path stands at a place and the other way round.
 
+mod scan;
+
+use self::scan::{Scanner, Token};
 use super::InputError;
 use super::input::{self, MAX_DEPTH, MAX_RECORDING, place};
 use serde::Deserialize;
@@ -164,17 +167,28 @@ fn shape(file: &str, text: &str, error: &serde_json::Error, format: &Format) -> 
     let message = match message.rsplit_once(", expected ") {
         Some((found, wanted)) => {
             let found = found
-                .strip_prefix("invalid type: ")
-                .or_else(|| found.strip_prefix("invalid value: "));
-            let found = found
-                .and_then(|found| found.split([' ', '`']).next())
-                .unwrap_or("a value");
-            let found = if found == "null" { "nothing" } else { found };
-            format!("{path}: {found} where {wanted} is needed")
+                .trim_start_matches("invalid type: ")
+                .trim_start_matches("invalid value: ");
+            format!("{path}: {} where {} is needed", plain(found), plain(wanted))
         }
         None => format!("{path}: {message}"),
     };
     InputError::new(file, Some(at), message, "correct the value, or record again")
+}
+
+/// A type in `serde`'s words, with or without a value, in ours and without.
+fn plain(words: &str) -> &'static str {
+    let mut words = words.split([' ', '`']);
+    match words.next().filter(|word| *word != "a").or_else(|| words.next()) {
+        Some("string") => "text",
+        Some("integer" | "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64") => "a whole number",
+        Some("floating" | "f64") => "a number",
+        Some("boolean" | "bool") => "a boolean",
+        Some("null" | "unit") => "nothing",
+        Some("sequence") => "a list",
+        Some("map" | "struct") => "an object",
+        _ => "another value",
+    }
 }
 
 /// `serde_json`'s message without its place.
@@ -196,7 +210,7 @@ fn offset(text: &str, error: &serde_json::Error) -> usize {
     (line + error.column().saturating_sub(1)).min(text.len())
 }
 
-/// Start of the token at an error, and its path.
+/// Start of the token at an error, and its path. Syntax errors may lie behind the last token: they keep their own place.
 fn whereabouts(text: &str, error: &serde_json::Error) -> ((u32, u32), String) {
     let end = offset(text, error);
     let mut last = Token {
@@ -204,9 +218,14 @@ fn whereabouts(text: &str, error: &serde_json::Error) -> ((u32, u32), String) {
         start: end,
         open: None,
     };
-    // Only a token that reaches up to the place is meant; syntax errors may lie behind the last one.
-    for token in Scanner::new(text).take_while(|token| token.start <= end) {
-        last = token;
+    let mut tokens = Scanner::new(text)
+        .take_while(|token| token.start <= end)
+        .peekable();
+    while let Some(token) = tokens.next() {
+        // A value that a type's own check refuses is reported behind it, which may be at the bracket that follows.
+        if token.open.is_none() || tokens.peek().is_some() {
+            last = token;
+        }
     }
     match error.classify() {
         serde_json::error::Category::Data => (place(text, last.start), last.path),
@@ -329,169 +348,6 @@ impl From<Scalar> for Text {
         match scalar {
             Scalar::Text(text) => Text(Some(text)),
             Scalar::Other(_) => Text(None),
-        }
-    }
-}
-
-/// A key, a scalar or a bracket.
-struct Token {
-    /// Path of the value that it belongs to; of a closing bracket, the path of what it closes.
-    path: String,
-    /// Byte offset at which it starts.
-    start: usize,
-    /// For a closing bracket, the offset of its opening one.
-    open: Option<usize>,
-}
-
-enum Frame {
-    Object {
-        open: usize,
-        path: usize,
-        in_value: bool,
-    },
-    List {
-        open: usize,
-        path: usize,
-        index: usize,
-    },
-}
-
-/// Yields the tokens of a JSON text with their paths. It never fails: on text that is not JSON the paths mean little.
-struct Scanner<'a> {
-    bytes: &'a [u8],
-    text: &'a str,
-    at: usize,
-    path: String,
-    frames: Vec<Frame>,
-}
-
-impl<'a> Scanner<'a> {
-    fn new(text: &'a str) -> Self {
-        Self {
-            bytes: text.as_bytes(),
-            text,
-            at: 0,
-            path: "$".to_string(),
-            frames: Vec::new(),
-        }
-    }
-
-    fn token(&self, start: usize) -> Token {
-        Token {
-            path: self.path.clone(),
-            start,
-            open: None,
-        }
-    }
-
-    /// The offset behind a string that starts at `at`.
-    fn string_end(&self, at: usize) -> usize {
-        let mut end = at + 1;
-        while let Some(byte) = self.bytes.get(end) {
-            match byte {
-                b'"' => return end + 1,
-                b'\\' => end += 2,
-                _ => end += 1,
-            }
-        }
-        self.bytes.len()
-    }
-}
-
-impl Iterator for Scanner<'_> {
-    type Item = Token;
-
-    fn next(&mut self) -> Option<Token> {
-        loop {
-            let start = self.at;
-            let byte = *self.bytes.get(start)?;
-            self.at += 1;
-            match byte {
-                b' ' | b'\t' | b'\r' | b'\n' => {}
-                b':' => {
-                    if let Some(Frame::Object { in_value, .. }) = self.frames.last_mut() {
-                        *in_value = true;
-                    }
-                }
-                b',' => match self.frames.last_mut() {
-                    Some(Frame::Object { path, in_value, .. }) => {
-                        self.path.truncate(*path);
-                        *in_value = false;
-                    }
-                    Some(Frame::List { path, index, .. }) => {
-                        *index += 1;
-                        self.path.truncate(*path);
-                        self.path.push_str(&format!("[{index}]"));
-                    }
-                    None => {}
-                },
-                b'{' => {
-                    let token = self.token(start);
-                    self.frames.push(Frame::Object {
-                        open: start,
-                        path: self.path.len(),
-                        in_value: false,
-                    });
-                    return Some(token);
-                }
-                b'[' => {
-                    let token = self.token(start);
-                    self.frames.push(Frame::List {
-                        open: start,
-                        path: self.path.len(),
-                        index: 0,
-                    });
-                    self.path.push_str("[0]");
-                    return Some(token);
-                }
-                b'}' | b']' => {
-                    let (Frame::Object { open, path, .. } | Frame::List { open, path, .. }) =
-                        self.frames.pop()?;
-                    self.path.truncate(path);
-                    return Some(Token {
-                        open: Some(open),
-                        ..self.token(start)
-                    });
-                }
-                b'"' => {
-                    let end = self.string_end(start);
-                    self.at = end;
-                    if let Some(Frame::Object {
-                        path,
-                        in_value: false,
-                        ..
-                    }) = self.frames.last()
-                    {
-                        self.path.truncate(*path);
-                        let key = self
-                            .text
-                            .get(start + 1..end.saturating_sub(1))
-                            .unwrap_or_default();
-                        let plain = (1..=64).contains(&key.len())
-                            && key
-                                .bytes()
-                                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-                        if plain {
-                            self.path.push('.');
-                            self.path.push_str(key);
-                        } else {
-                            self.path
-                                .push_str(&format!("[\"{}\"]", key.chars().take(64).collect::<String>()));
-                        }
-                    }
-                    return Some(self.token(start));
-                }
-                _ => {
-                    while self
-                        .bytes
-                        .get(self.at)
-                        .is_some_and(|b| !b" \t\r\n,:{}[]\"".contains(b))
-                    {
-                        self.at += 1;
-                    }
-                    return Some(self.token(start));
-                }
-            }
         }
     }
 }

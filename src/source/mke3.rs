@@ -296,6 +296,20 @@ impl Reader<'_> {
 
     /// The parser's error at its place, without the line it quotes: that line may hold a secret.
     fn syntax(&self, error: &toml::de::Error) -> InputError {
+        // The parser gives up long before its stack does. It has two texts for it, one without a place.
+        if ["recursion limit", "cannot recurse"]
+            .iter()
+            .any(|text| error.message().contains(text))
+        {
+            let at = error.span().map(|span| self.lines.place(span.start));
+            let message = format!("more than {MAX_DEPTH} tables or lists inside each other");
+            return InputError::new(
+                self.file,
+                at,
+                message,
+                "check that this is a configuration of MKE 3",
+            );
+        }
         let Some(span) = error.span() else {
             return InputError::new(self.file, None, error.message(), EXPORT);
         };
@@ -313,8 +327,6 @@ impl Reader<'_> {
         }
         let remedy = if error.message().contains("duplicate key") {
             "remove one of the two, or join the two tables"
-        } else if error.message().contains("recursion limit") {
-            "check that this is a configuration of MKE 3"
         } else {
             "correct the TOML at this place, or export the configuration again"
         };

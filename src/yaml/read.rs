@@ -89,6 +89,7 @@ impl ReadError {
 /// Duplicate keys, keys that are no strings, tags, a second document, nesting beyond 32 levels and aliases that multiply
 /// the text are errors.
 pub fn read(text: &str) -> Result<Located<Tree>, ReadError> {
+    check_characters(text)?;
     check_brackets(text)?;
     let mut documents = serde_yaml::Deserializer::from_str(text);
     let Some(document) = documents.next() else {
@@ -377,6 +378,23 @@ fn syntax(text: &str, error: &serde_yaml::Error) -> ReadError {
 
 fn count(n: usize) -> u32 {
     u32::try_from(n.max(1)).unwrap_or(u32::MAX)
+}
+
+/// What the library refuses too, but without the line.
+fn check_characters(text: &str) -> Result<(), ReadError> {
+    let refused =
+        |c: char| (c.is_control() && !"\t\n\r\u{85}".contains(c)) || c == '\u{fffe}' || c == '\u{ffff}';
+    for (index, line) in text.lines().enumerate() {
+        if let Some(column) = line.chars().position(refused) {
+            let at = Some((count(index + 1), count(column + 1)));
+            return Err(ReadError::new(
+                at,
+                "a control character",
+                "remove it, or write it as an escape in quotes",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Text inside quotes is counted too: nobody writes that many brackets there either.

@@ -12,12 +12,12 @@ const CLUSTERS: [&str; 4] = ["minimal", "three-managers", "everything", "blocked
 
 fn read(cluster: &str, file: &str) -> String {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/clusters");
-    std::fs::read_to_string(root.join(cluster).join(file)).unwrap()
+    std::fs::read_to_string(root.join(cluster).join(file)).expect("a file of testdata")
 }
 
 /// The error as a person sees it.
 fn shown<T: std::fmt::Debug>(result: Result<T, InputError>) -> String {
-    result.unwrap_err().to_string()
+    result.expect_err("an input that is refused").to_string()
 }
 
 #[track_caller]
@@ -99,7 +99,7 @@ fn every_secret_of_the_clusters_is_a_canary() {
 // ---- MKE 3 configuration
 
 fn config(text: &str) -> Config {
-    Config::parse("mke3.toml", text).unwrap()
+    Config::parse("mke3.toml", text).expect("a valid configuration")
 }
 
 fn toml_error(text: &str) -> Result<Config, InputError> {
@@ -345,7 +345,12 @@ fn configurations_that_are_refused() {
             format!("a = {}", "[".repeat(depth)),
             format!("a = {}", "{b=".repeat(depth)),
         ] {
-            assert!(shown(toml_error(&text)).starts_with("mke3.toml:1:"));
+            let error = shown(toml_error(&text));
+            assert!(error.starts_with("mke3.toml:"), "{error}");
+            assert!(
+                error.contains(": more than 32 tables or lists inside each other\n"),
+                "{error}"
+            );
         }
     }
 }
@@ -478,6 +483,16 @@ fn both_forms_of_a_host() {
 }
 
 #[test]
+fn line_endings_and_encodings_of_hosts_make_no_difference() {
+    let text = read("everything", "hosts.yaml");
+    let plain = hosts(&text).unwrap();
+    let windows = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    assert_eq!(hosts(&windows).unwrap(), plain);
+    let utf16: Vec<u8> = windows.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    assert_eq!(Hosts::parse_bytes("hosts.yaml", &utf16).unwrap(), plain);
+}
+
+#[test]
 fn hosts_that_are_refused() {
     let example =
         "list the hosts: `hosts:`, and below it `- address: 203.0.113.10` with port, user and keyPath";
@@ -516,7 +531,7 @@ fn hosts_that_are_refused() {
         ),
         (
             "  - {address: h.example.com}\n  - {port: 1, address: H.Example.com.}\n",
-            "5:23: address \"H.Example.com.\" is also that of the host on line 4",
+            "5:24: address \"H.Example.com.\" is also that of the host on line 4",
             "remove one of the two entries, or correct one",
         ),
         (
@@ -701,11 +716,7 @@ fn hosts_that_are_refused() {
     }
 
     check(hosts(""), "hosts.yaml: the file is empty", example);
-    check(
-        hosts("# nothing\n"),
-        "hosts.yaml:1:1: nothing where a file with `hosts:` is needed",
-        example,
-    );
+    check(hosts("# nothing\n"), "hosts.yaml: the file is empty", example);
     check(
         hosts("hosts: []\n"),
         "hosts.yaml:1:1: the list of hosts is empty",
@@ -742,6 +753,16 @@ fn hosts_that_are_refused() {
         "correct the YAML at this place: check indentation, quotes and colons",
     );
     check(
+        hosts("hosts:\n- address: \u{7}\n"),
+        "hosts.yaml:2:12: a control character",
+        "remove it, or write it as an escape in quotes",
+    );
+    check(
+        hosts("hosts: &a\n- address: *b\n"),
+        "hosts.yaml:2:12: unknown anchor",
+        "correct the YAML at this place: check indentation, quotes and colons",
+    );
+    check(
         Hosts::parse_bytes("hosts.yaml", b"hosts:\n- address: \xff\n"),
         "hosts.yaml:2:12: byte 0xff is not UTF-8 text",
         "save the file as UTF-8, or fetch it again without a conversion in between",
@@ -770,7 +791,7 @@ fn bombs_end_quickly() {
     for (text, place) in [
         ("[".repeat(1 << 20), "1:1"),
         ("{a: ".repeat(1 << 18), "1:1"),
-        (format!("hosts:\n{}", "- ".repeat(1 << 19)), "2:1"),
+        (format!("hosts:\n{}", "- ".repeat(1 << 19)), "1:1"),
     ] {
         let error = shown(hosts(&text));
         assert!(error.starts_with(&format!("hosts.yaml:{place}")), "{error}");
@@ -836,27 +857,27 @@ fn recordings_that_are_refused() {
         ),
         (
             "  \"hosts\": [{\"address\": \"a\",\n\"cpus\": \"8\"}]\n}",
-            "5:9: $.hosts[0].cpus: string where u32 is needed",
+            "5:9: $.hosts[0].cpus: text where a whole number is needed",
             correct,
         ),
         (
             "  \"hosts\": {}\n}",
-            "4:12: $.hosts: map where a sequence is needed",
+            "4:3: $.hosts: an object where a list is needed",
             correct,
         ),
         (
             "  \"hosts\": [{\"address\": null}]\n}",
-            "4:24: $.hosts[0].address: nothing where a string is needed",
+            "4:25: $.hosts[0].address: nothing where text is needed",
             correct,
         ),
         (
             "  \"hosts\": [{\"address\": \"a\", \"role\": \"mangaer\"}]\n}",
-            "4:37: $.hosts[0].role: \"mangaer\" is not known here",
+            "4:38: $.hosts[0].role: \"mangaer\" is not known here",
             "did you mean \"manager\"?",
         ),
         (
             "  \"hosts\": [{\"address\": \"a\", \"memory_bytes\": \"8G\"}]\n}",
-            "4:45: $.hosts[0].memory_bytes: \"8G\" is not a size in bytes, written as digits",
+            "4:46: $.hosts[0].memory_bytes: \"8G\" is not a size in bytes, written as digits",
             correct,
         ),
         (
@@ -871,7 +892,7 @@ fn recordings_that_are_refused() {
         ),
         (
             "  \"hosts\": [{\"address\": \"a\", \"host_keys\": [\"SHA256:x\"]}]\n}",
-            "4:43: $.hosts[0].host_keys[0]: not a fingerprint of the form SHA256:…",
+            "4:44: $.hosts[0].host_keys[0]: not a fingerprint of the form SHA256:…",
             record,
         ),
         (
@@ -981,22 +1002,22 @@ fn accounts_that_are_refused() {
         ),
         (
             "\"users\": [],\n\"organizations\": [{\"name\": \"o\", \"teams\": [{\"name\": \"t\"}, {\"name\": \"t\"}]}]}",
-            "5:60: $.organizations[0].teams[1].name: \"t\" is also $.organizations[0].teams[0]",
+            "5:59: $.organizations[0].teams[1].name: \"t\" is also $.organizations[0].teams[0]",
             record,
         ),
         (
             "\"users\": [],\n\"organizations\": [{\"name\": \"o\", \"teams\": [{\"name\": \"t\", \"members\": [{\"user\": \"bill\"}]}]}]}",
-            "5:71: $.organizations[0].teams[0].members[0].user: there is no user \"bill\"",
+            "5:70: $.organizations[0].teams[0].members[0].user: there is no user \"bill\"",
             "record the accounts again: the list of users looks incomplete",
         ),
         (
             "\"users\": [{\"name\": \"bob\"}],\n\"organizations\": [{\"name\": \"o\", \"members\": [{\"user\": \"bob\"}, {\"user\": \"bob\"}]}]}",
-            "5:64: $.organizations[0].members[1].user: \"bob\" is also $.organizations[0].members[0]",
+            "5:63: $.organizations[0].members[1].user: \"bob\" is also $.organizations[0].members[0]",
             record,
         ),
         (
             "\"users\": [],\n\"roles\": [{\"id\": \"a\", \"name\": \"A\"}, {\"id\": \"a\", \"name\": \"B\"}]}",
-            "5:39: $.roles[1].id: \"a\" is also $.roles[0]",
+            "5:38: $.roles[1].id: \"a\" is also $.roles[0]",
             record,
         ),
         (
@@ -1016,7 +1037,7 @@ fn accounts_that_are_refused() {
         ),
         (
             "\"users\": [],\n\"bindings\": [{\"name\": \"b\", \"role_kind\": \"ClusterRole\", \"role\": \"r\", \"subjects\": [{\"usr\": \"x\"}]}]}",
-            "5:84: $.bindings[0].subjects[0].usr: \"usr\" is not known here",
+            "5:83: $.bindings[0].subjects[0].usr: \"usr\" is not known here",
             "did you mean \"user\"?",
         ),
     ];
