@@ -8,8 +8,9 @@ mod scan;
 use self::scan::{Scanner, Token};
 use super::InputError;
 use super::input::{self, MAX_DEPTH, MAX_RECORDING, place};
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -47,17 +48,57 @@ impl<T> Document<'_, T> {
 }
 
 /// Reads a recording: UTF-8 or UTF-16 with a byte order mark, no duplicate and no unknown key, the right kind and version.
-pub(super) fn parse<'a, T: DeserializeOwned>(
+pub(super) fn parse<'a, T: DeserializeOwned + Serialize>(
     file: &'a str,
     bytes: &'a [u8],
     format: &Format,
 ) -> Result<Document<'a, T>, InputError> {
     let text = input::decode(file, bytes, MAX_RECORDING, format.make)?;
     check(file, &text, format)?;
-    match serde_json::from_str(&text) {
-        Ok(value) => Ok(Document { value, file, text }),
-        Err(error) => Err(shape(file, &text, &error, format)),
+    let value: T = serde_json::from_str(&text).map_err(|error| shape(file, &text, &error, format))?;
+    let document = Document { value, file, text };
+    if let Some(path) = list_for_object(&document) {
+        return Err(document.error(
+            &path,
+            "a list where an object is needed",
+            "correct the value, or record again",
+        ));
     }
+    Ok(document)
+}
+
+/// Path of a list that was taken for an object: `serde` reads `["a"]` as an object whose first key has the value `a`.
+fn list_for_object<T: Serialize>(document: &Document<'_, T>) -> Option<String> {
+    fn walk(given: &Value, taken: &Value, path: &mut String) -> bool {
+        let end = path.len();
+        match (given, taken) {
+            (Value::Array(_), Value::Object(_)) => return true,
+            (Value::Array(given), Value::Array(taken)) => {
+                for (index, (given, taken)) in given.iter().zip(taken).enumerate() {
+                    path.push_str(&format!("[{index}]"));
+                    if walk(given, taken, path) {
+                        return true;
+                    }
+                    path.truncate(end);
+                }
+            }
+            (Value::Object(given), Value::Object(taken)) => {
+                for (key, given) in given {
+                    path.push_str(&format!(".{key}"));
+                    if taken.get(key).is_some_and(|taken| walk(given, taken, path)) {
+                        return true;
+                    }
+                    path.truncate(end);
+                }
+            }
+            _ => {}
+        }
+        false
+    }
+    let given = serde_json::from_str(&document.text).ok()?;
+    let taken = serde_json::to_value(&document.value).ok()?;
+    let mut path = "$".to_string();
+    walk(&given, &taken, &mut path).then_some(path)
 }
 
 /// JSON Schema of a recording; `kind` and `format_version` are narrowed to what [`parse`] takes.

@@ -349,9 +349,10 @@ fn assigned_header(line: &str) -> Option<(&str, &str)> {
     let (header, rest) = inside.split_once(']')?;
     rest.trim_start_matches(']').trim_start().strip_prefix('=')?;
     let header = header.trim_start_matches('[').trim();
-    Some(
-        header
-            .rsplit_once('.')
-            .map_or(("", header), |(table, key)| (table.trim(), key.trim())),
-    )
+    let is_path = !header.is_empty()
+        && header
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_-. ".contains(c));
+    let (table, key) = header.rsplit_once('.').unwrap_or(("", header));
+    is_path.then(|| (table.trim(), key.trim()))
 }

@@ -905,6 +905,16 @@ fn recordings_that_are_refused() {
             "4:30: $.hosts[0].private_address: \"eth0\" is not an IP address",
             record,
         ),
+        (
+            "  \"hosts\": [{\"address\": \"a\", \"os\": [\"ubuntu\"]}]\n}",
+            "4:30: $.hosts[0].os: a list where an object is needed",
+            correct,
+        ),
+        (
+            "  \"hosts\": [[\"a\"]]\n}",
+            "4:13: $.hosts[0]: a list where an object is needed",
+            correct,
+        ),
         ("  \"hosts\": [", "4:12: the file ends in the middle", record),
         ("  \"hosts\": [,]}", "4:13: not JSON: expected value", record),
         (

@@ -108,6 +108,10 @@ impl Reader<'_> {
         }
         let mut top = self.table(tree, "file with `hosts:`")?;
         if let Some((_, spec)) = top.get("spec") {
+            if let Some((key, _)) = top.get("hosts") {
+                let remedy = "keep one of the two lists";
+                return Err(self.error(key.at, "`hosts` stands beside `spec`", remedy));
+            }
             top = self.table(spec, "`spec`")?;
         } else {
             self.check_keys(&top, &["hosts"])?;
