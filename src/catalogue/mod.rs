@@ -3,6 +3,7 @@
 mod bundle;
 mod model;
 mod releases;
+pub mod vocabulary;
 
 pub use bundle::Bundle;
 pub use model::*;
