@@ -6,21 +6,39 @@ pub type Names = &'static [(&'static str, &'static str)];
 
 /// Named conditions of `when`, `unless` and `users_write`; three-valued functions of the plan builder.
 pub const CONDITIONS: Names = &[
-    ("managers-run-user-pods", "a user pod runs on at least one manager, or may be scheduled there"),
+    (
+        "managers-run-user-pods",
+        "a user pod runs on at least one manager, or may be scheduled there",
+    ),
     ("single-manager", "the cluster has exactly one manager"),
     ("swarm-workloads", "the swarm runs services that are not MKE's"),
 ];
 
 /// Named values of params; text that the plan builder works out from the cluster, the release and the configuration.
 pub const VALUES: Names = &[
-    ("cluster-dns-address", "address of the cluster DNS service that k0s derives from the service CIDR"),
+    (
+        "cluster-dns-address",
+        "address of the cluster DNS service that k0s derives from the service CIDR",
+    ),
     ("cluster-id", "swarm cluster id"),
-    ("external-host", "host part of the external address, without a port"),
+    (
+        "external-host",
+        "host part of the external address, without a port",
+    ),
     ("k0s-version", "version of k0s that the target release brings"),
-    ("kubelet-root", "root directory of the kubelet, the one that MKE 3 used"),
+    (
+        "kubelet-root",
+        "root directory of the kubelet, the one that MKE 3 used",
+    ),
     ("lead-address", "private address of the lead"),
-    ("manager-addresses", "private addresses of all managers in plan order, separated by spaces"),
-    ("manager-names", "Kubernetes node names of all managers in plan order, separated by spaces"),
+    (
+        "manager-addresses",
+        "private addresses of all managers in plan order, separated by spaces",
+    ),
+    (
+        "manager-names",
+        "Kubernetes node names of all managers in plan order, separated by spaces",
+    ),
     ("mke3-version", "version of MKE 3 that runs now"),
 ];
 
@@ -33,7 +51,10 @@ pub const OPTIONS: Names = &[
     ("external-address", "load balancer, `host` or `host:port`"),
     ("gateway-https-node-port", "NodePort of the gateway, HTTPS"),
     ("image-registry", "`host[:port]/path` of the images"),
-    ("worker-disruption", "workers that may be down at once, a number or a percentage"),
+    (
+        "worker-disruption",
+        "workers that may be down at once, a number or a percentage",
+    ),
 ];
 
 /// Options that are an amount, so that a budget may take its capacity from them.
@@ -51,7 +72,10 @@ pub const HOST_FIELDS: Names = &[
 /// Generated documents that params may name. Where one differs per host, `mkectl-host:FIELD` stands for the host's field and
 /// the script fills it in from a param.
 pub const DOCUMENTS: Names = &[
-    ("calico-values.yaml", "values for the Tigera operator, made from the pools and settings as they are"),
+    (
+        "calico-values.yaml",
+        "values for the Tigera operator, made from the pools and settings as they are",
+    ),
     (
         "k0s-released.yaml",
         "k0s.yaml without the hold on eviction, volume detaching and cron jobs",
@@ -60,11 +84,20 @@ pub const DOCUMENTS: Names = &[
         "k0s.yaml",
         "k0s configuration with the hold; `mkectl-host:private-address` stands for the etcd peer address",
     ),
-    ("mke3-objects.txt", "objects of MKE 3 to clear, one `resource/namespace/name` a line"),
+    (
+        "mke3-objects.txt",
+        "objects of MKE 3 to clear, one `resource/namespace/name` a line",
+    ),
     ("mke3-volumes.txt", "Docker volumes of MKE 3, one name a line"),
     ("mke4.yaml", "MKE 4k configuration"),
-    ("ports-retired.txt", "ports that only MKE 3 used, one `port/protocol` a line"),
-    ("ports.txt", "ports that k0s and MKE 4k need, one `port/protocol role` a line"),
+    (
+        "ports-retired.txt",
+        "ports that only MKE 3 used, one `port/protocol` a line",
+    ),
+    (
+        "ports.txt",
+        "ports that k0s and MKE 4k need, one `port/protocol role` a line",
+    ),
     ("rbac.yaml", "users, groups and grants to create"),
     (
         "registry-cas.pem",
@@ -88,7 +121,10 @@ pub const BUILTINS: Names = &[
         "keep-copies",
         "streams the files among its params to the output directory, mode 0600, and checks their hashes",
     ),
-    ("print-summary", "prints the summary, the run report and the copies that were kept"),
+    (
+        "print-summary",
+        "prints the summary, the run report and the copies that were kept",
+    ),
     (
         "write-config",
         "writes mke4.yaml, mode 0600, beside the target and renames; its undo puts the old file back",
@@ -104,7 +140,10 @@ pub const FACTS: Names = &[
     ("cgroup", "`v1` or `v2`"),
     ("cluster.etcd.alarms", "alarms of MKE 3's etcd"),
     ("cluster.etcd.healthy-members", "healthy members of MKE 3's etcd"),
-    ("cluster.etcd.members-agree", "all etcd members have one hash at one revision"),
+    (
+        "cluster.etcd.members-agree",
+        "all etcd members have one hash at one revision",
+    ),
     ("cluster.etcd.size-bytes", "size of the etcd database"),
     ("cluster.kubernetes-nodes", "Kubernetes nodes and their states"),
     ("cluster.swarm-nodes", "swarm nodes and their states"),
