@@ -159,6 +159,23 @@ pub const FACTS: Names = &[
     ("swarm.node-id", "swarm node id"),
 ];
 
+/// Features of releases that conditions in the code and the settings table may ask for.
+pub const FEATURES: Names = &[
+    ("cgroup-v2-required", "k0s refuses hosts with cgroup v1"),
+    ("custom-audit-policy", "`spec.apiServer.audit.customPolicyYaml`"),
+    (
+        "gateway-node-ports",
+        "the NodePorts of the gateway have to be chosen when upgrading",
+    ),
+    ("grafana", "`spec.monitoring.enableGrafana`"),
+    ("kubelet-root-dir", "`spec.kubelet.kubeletRootDir`"),
+    ("metallb", "`spec.metallb`"),
+    ("node-local-dns", "`spec.nodeLocalDNS`"),
+    ("opscare", "`spec.monitoring.enableOpscare`"),
+    ("prometheus-resources", "`spec.monitoring.prometheus.resources`"),
+    ("windows-gmsa", "`spec.windows.gmsa`"),
+];
+
 /// Whether a list has a name.
 pub fn has(names: Names, name: &str) -> bool {
     names.iter().any(|(known, _)| *known == name)
