@@ -5,9 +5,11 @@
 //! [`Node`] is the ordered tree that documents are built from before they are written.
 
 mod node;
+mod read;
 mod write;
 
 pub use node::embedded;
+pub use read::{Located, ReadError, Tree, read};
 pub use write::{flow, write};
 
 use std::collections::BTreeMap;
