@@ -3,6 +3,10 @@
 //!
 //! [`Node`] is the ordered tree that documents are built from before they are written.
 
+mod read;
+
+pub use read::{Located, ReadError, Tree, read};
+
 use std::collections::BTreeMap;
 
 /// A YAML value to be written. Maps are sorted by key, so the text is the same for the same content.
