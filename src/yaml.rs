@@ -26,7 +26,7 @@ pub enum Node {
     Map(BTreeMap<String, Node>),
 }
 
-/// Reads one YAML document into a type. Duplicate keys are refused; the error says line and column.
-pub fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, serde_yaml::Error> {
+/// Reads one YAML document into a type; the error says line and column. For files of `plans/upgrade/`, which are trusted.
+pub fn typed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, serde_yaml::Error> {
     serde_yaml::from_str(text)
 }

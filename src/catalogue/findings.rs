@@ -146,7 +146,7 @@ impl FindingRegistry {
             let text = bundle.text(file).ok_or_else(|| {
                 FindingsError::new(file, "not UTF-8", "save the file as UTF-8")
             })?;
-            let definitions: Vec<FindingDef> = crate::yaml::read(text).map_err(|error| {
+            let definitions: Vec<FindingDef> = crate::yaml::typed(text).map_err(|error| {
                 FindingsError::new(
                     file,
                     error.to_string(),

@@ -198,9 +198,11 @@ pub(super) fn orchestrator(run: &mut Run<'_>) {
         "NODE-ORCHESTRATOR",
         "the orchestrator",
         |facts| facts.swarm.as_ref().and_then(|swarm| swarm.orchestrator.as_deref()),
-        |_, orchestrator| {
-            (!orchestrator.eq_ignore_ascii_case("kubernetes"))
-                .then(|| Draft::new(format!("the node's orchestrator is {}", orchestrator.to_lowercase())))
+        |host, orchestrator| {
+            let orchestrator = orchestrator.to_lowercase();
+            // Managers are always mixed: MKE itself runs on them as swarm services.
+            let usual = orchestrator == "kubernetes" || (orchestrator == "mixed" && host.is_manager());
+            (!usual).then(|| Draft::new(format!("the node's orchestrator is {orchestrator}")))
         },
     );
 }

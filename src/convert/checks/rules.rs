@@ -185,7 +185,7 @@ fn read<T: DeserializeOwned>(bundle: &Bundle, file: &str) -> Result<T, RulesErro
     let text = bundle
         .text(file)
         .ok_or_else(|| error("missing or not UTF-8".to_owned()))?;
-    crate::yaml::read(text).map_err(|problem| error(problem.to_string()))
+    crate::yaml::typed(text).map_err(|problem| error(problem.to_string()))
 }
 
 impl CheckRules {
