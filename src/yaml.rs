@@ -30,3 +30,8 @@ pub enum Node {
     /// A mapping.
     Map(BTreeMap<String, Node>),
 }
+
+/// Reads one YAML document into a type; the error says line and column. For files of `plans/upgrade/`, which are trusted.
+pub fn typed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, serde_yaml::Error> {
+    serde_yaml::from_str(text)
+}
