@@ -1,5 +1,10 @@
 //! Pre-upgrade checks: vectors as data (`testdata/check-vectors/`), laws over random facts, the findings registry.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests are tests, but clippy only sees the functions marked so"
+)]
+
 use mkectl::catalogue::{Bundle, FindingRegistry, Release, Releases};
 use mkectl::convert::checks::{
     CheckContext, CheckResult, CheckRules, Unchecked, aggregate, check_codes, run_checks,
@@ -534,10 +539,11 @@ fn scramble(json: &mut Json, dice: &mut impl FnMut() -> u8, depth: u32) {
                 .contains(&key.as_str());
                 if !fixed && dice() < 50 {
                     map.remove(&key);
-                } else if let Some(value) = map.get_mut(&key) {
-                    if key != "node_ports" && (!fixed || value.is_object() || value.is_array()) {
-                        scramble(value, dice, depth + 1);
-                    }
+                } else if key != "node_ports"
+                    && let Some(value) = map.get_mut(&key)
+                    && (!fixed || value.is_object() || value.is_array())
+                {
+                    scramble(value, dice, depth + 1);
                 }
             }
         }
