@@ -1,7 +1,8 @@
 //! `findings/*.yaml`: every finding that mkectl can make, with its default severity and the long text of
 //! `mkectl explain CODE`. Checks and conversions name codes; what a code means stands only here.
 
-use super::Bundle;
+use super::error::nearest;
+use super::{Bundle, CatalogueError};
 use crate::model::Severity;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -29,30 +30,13 @@ pub struct FindingRegistry {
     definitions: BTreeMap<String, FindingDef>,
 }
 
-/// A findings file that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {message}\n  help: {remedy}")]
-pub struct FindingsError {
-    file: String,
-    message: String,
-    remedy: String,
-}
-
-impl FindingsError {
-    fn new(file: &str, message: impl Into<String>, remedy: &str) -> Self {
-        Self {
-            file: file.to_owned(),
-            message: message.into(),
-            remedy: remedy.to_owned(),
-        }
-    }
-}
-
 /// True for `[A-Z][A-Z0-9-]+` that does not end in a dash and has no two dashes in a row.
 fn is_code(text: &str) -> bool {
     text.len() > 1
         && text.starts_with(|c: char| c.is_ascii_uppercase())
-        && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-')
         && !text.ends_with('-')
         && !text.contains("--")
 }
@@ -62,13 +46,20 @@ impl FindingDef {
         if !is_code(&self.code) {
             return Some(format!("{:?} is not a finding code", self.code));
         }
-        let texts = [("title", &self.title), ("explain", &self.explain), ("remedy", &self.remedy)];
+        let texts = [
+            ("title", &self.title),
+            ("explain", &self.explain),
+            ("remedy", &self.remedy),
+        ];
         if let Some((key, _)) = texts.iter().find(|(_, text)| text.trim().is_empty()) {
             return Some(format!("{} has an empty {key}", self.code));
         }
         for (key, text) in [("title", &self.title), ("remedy", &self.remedy)] {
             if text.trim_end().ends_with('.') || text.trim().contains('\n') {
-                return Some(format!("{}: {key} is not one line without trailing full stop", self.code));
+                return Some(format!(
+                    "{}: {key} is not one line without trailing full stop",
+                    self.code
+                ));
             }
         }
         None
@@ -133,9 +124,24 @@ fn wrap(out: &mut String, text: &str, width: usize) {
     out.push('\n');
 }
 
+/// A list of definitions, or the same under the key `findings`.
+fn read(text: &str) -> Result<Vec<FindingDef>, serde_yaml::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Keyed {
+        findings: Vec<FindingDef>,
+    }
+    // Looked at beforehand, because trying one form after the other would report the fault of the wrong one.
+    if text.lines().any(|line| line.starts_with("findings:")) {
+        crate::yaml::typed(text).map(|file: Keyed| file.findings)
+    } else {
+        crate::yaml::typed(text)
+    }
+}
+
 impl FindingRegistry {
     /// Reads every `findings/*.yaml`. Refuses codes that stand twice, codes of another form, and empty texts.
-    pub fn load(bundle: &Bundle) -> Result<FindingRegistry, FindingsError> {
+    pub fn load(bundle: &Bundle) -> Result<FindingRegistry, CatalogueError> {
         let mut registry = FindingRegistry::default();
         let mut places: BTreeMap<String, String> = BTreeMap::new();
         let names: Vec<&str> = bundle
@@ -143,27 +149,23 @@ impl FindingRegistry {
             .filter(|name| name.starts_with("findings/") && name.ends_with(".yaml"))
             .collect();
         for file in names {
-            let text = bundle.text(file).ok_or_else(|| {
-                FindingsError::new(file, "not UTF-8", "save the file as UTF-8")
-            })?;
-            let definitions: Vec<FindingDef> = crate::yaml::typed(text).map_err(|error| {
-                FindingsError::new(
-                    file,
-                    error.to_string(),
-                    "write a list of mappings with code, severity (blocking, warning, info), title, explain and remedy",
-                )
-            })?;
+            let text = bundle
+                .text(file)
+                .ok_or_else(|| CatalogueError::new(file, 0, "not UTF-8", "save the file as UTF-8"))?;
+            let definitions = read(text).map_err(|error| CatalogueError::yaml(file, &error))?;
             for definition in definitions {
                 if let Some(problem) = definition.problem() {
-                    return Err(FindingsError::new(
+                    return Err(CatalogueError::new(
                         file,
+                        0,
                         problem,
                         "codes are [A-Z][A-Z0-9-]+, and title, explain and remedy all say something",
                     ));
                 }
                 if let Some(other) = places.insert(definition.code.clone(), file.to_owned()) {
-                    return Err(FindingsError::new(
+                    return Err(CatalogueError::new(
                         file,
+                        0,
                         format!("{} stands in {other} already", definition.code),
                         "give every finding a code of its own",
                     ));
@@ -189,12 +191,7 @@ impl FindingRegistry {
     /// The code that `code` was probably meant to be; `None` when nothing is near.
     pub fn nearest(&self, code: &str) -> Option<&str> {
         let wanted = code.to_ascii_uppercase().replace('_', "-");
-        self.definitions
-            .keys()
-            .map(|known| (strsim::jaro_winkler(known, &wanted), known.as_str()))
-            .filter(|(score, _)| *score >= 0.8)
-            .max_by(|(a, x), (b, y)| a.total_cmp(b).then_with(|| y.cmp(x)))
-            .map(|(_, known)| known)
+        nearest(&wanted, self.definitions.keys().map(String::as_str))
     }
 
     /// `docs/findings.md`: a table of all codes, then a section for each.
@@ -228,7 +225,11 @@ impl FindingRegistry {
                 wrap(&mut out, &paragraph, 110);
             }
             out.push('\n');
-            wrap(&mut out, &format!("What to do: {}.", definition.remedy.trim()), 110);
+            wrap(
+                &mut out,
+                &format!("What to do: {}.", definition.remedy.trim()),
+                110,
+            );
         }
         out
     }
@@ -238,7 +239,7 @@ impl FindingRegistry {
 mod tests {
     use super::*;
 
-    fn load(files: &[(&str, &str)]) -> Result<FindingRegistry, FindingsError> {
+    fn load(files: &[(&str, &str)]) -> Result<FindingRegistry, CatalogueError> {
         FindingRegistry::load(&Bundle::from_files(files.iter().copied()))
     }
 
@@ -250,12 +251,24 @@ mod tests {
     fn files_are_merged_and_others_left_alone() {
         let one = entry("A-ONE", "t");
         let two = entry("B-TWO", "t");
-        let registry = load(&[("findings/a.yaml", &one), ("findings/b.yaml", &two), ("other/c.yaml", "]")]).unwrap();
+        let registry = load(&[
+            ("findings/a.yaml", &one),
+            ("findings/b.yaml", &two),
+            ("other/c.yaml", "]"),
+        ])
+        .unwrap();
         assert_eq!(
             registry.iter().map(|d| d.code.as_str()).collect::<Vec<_>>(),
             ["A-ONE", "B-TWO"]
         );
         assert_eq!(registry.get("a-one").unwrap().title, "t");
+        let keyed = format!("findings:\n{}", entry("C-KEYED", "t"));
+        assert!(
+            load(&[("findings/c.yaml", &keyed)])
+                .unwrap()
+                .get("C-KEYED")
+                .is_some()
+        );
     }
 
     #[test]
@@ -263,7 +276,9 @@ mod tests {
         let one = entry("A-ONE", "t");
         let error = load(&[("findings/a.yaml", &one), ("findings/b.yaml", &one)]).unwrap_err();
         assert!(
-            error.to_string().starts_with("findings/b.yaml: A-ONE stands in findings/a.yaml already"),
+            error
+                .to_string()
+                .starts_with("plans/upgrade/findings/b.yaml: A-ONE stands in findings/a.yaml already"),
             "{error}"
         );
     }
@@ -275,9 +290,19 @@ mod tests {
             assert!(load(&[("findings/a.yaml", &text)]).is_err(), "{code}");
         }
         let text = entry("A-ONE", "' '");
-        assert!(load(&[("findings/a.yaml", &text)]).unwrap_err().to_string().contains("empty title"));
+        assert!(
+            load(&[("findings/a.yaml", &text)])
+                .unwrap_err()
+                .to_string()
+                .contains("empty title")
+        );
         let text = entry("A-ONE", "It ends.");
-        assert!(load(&[("findings/a.yaml", &text)]).unwrap_err().to_string().contains("full stop"));
+        assert!(
+            load(&[("findings/a.yaml", &text)])
+                .unwrap_err()
+                .to_string()
+                .contains("full stop")
+        );
         assert!(load(&[("findings/a.yaml", "- {code: A-ONE, colour: red}")]).is_err());
     }
 
@@ -291,7 +316,8 @@ mod tests {
 
     #[test]
     fn text_wraps_and_keeps_paragraphs() {
-        let text = "- {code: A-ONE, severity: info, title: t, explain: \"one two three\\n\\nfour\", remedy: go}";
+        let text =
+            "- {code: A-ONE, severity: info, title: t, explain: \"one two three\\n\\nfour\", remedy: go}";
         let registry = load(&[("findings/a.yaml", text)]).unwrap();
         assert_eq!(
             registry.get("A-ONE").unwrap().text(8),

@@ -15,7 +15,13 @@ pub fn aggregate(findings: Vec<Finding>) -> Vec<Finding> {
     for finding in findings {
         let about_hosts = finding.subject.kind == SubjectKind::Host && !finding.hosts.is_empty();
         let subject = (!about_hosts).then(|| finding.subject.clone());
-        let key = (finding.severity, finding.code, subject, finding.message, finding.remedy);
+        let key = (
+            finding.severity,
+            finding.code,
+            subject,
+            finding.message,
+            finding.remedy,
+        );
         let (first, hosts) = groups
             .entry(key)
             .or_insert_with(|| (finding.subject.clone(), BTreeSet::new()));
@@ -26,18 +32,20 @@ pub fn aggregate(findings: Vec<Finding>) -> Vec<Finding> {
     }
     let mut out: Vec<Finding> = groups
         .into_iter()
-        .map(|((severity, code, subject, message, remedy), (first, hosts))| Finding {
-            severity,
-            code,
-            subject: match subject {
-                Some(subject) => subject,
-                None if hosts.len() == 1 => first,
-                None => Subject::new(SubjectKind::Host, format!("{} hosts", hosts.len())),
+        .map(
+            |((severity, code, subject, message, remedy), (first, hosts))| Finding {
+                severity,
+                code,
+                subject: match subject {
+                    Some(subject) => subject,
+                    None if hosts.len() == 1 => first,
+                    None => Subject::new(SubjectKind::Host, format!("{} hosts", hosts.len())),
+                },
+                message,
+                remedy,
+                hosts: hosts.into_iter().collect(),
             },
-            message,
-            remedy,
-            hosts: hosts.into_iter().collect(),
-        })
+        )
         .collect();
     out.sort();
     out

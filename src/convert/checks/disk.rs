@@ -18,7 +18,8 @@ fn filesystem<'f>(facts: &'f HostFacts, path: &str) -> Option<&'f FilesystemFact
         .iter()
         .filter(|(known, _)| {
             let known = known.trim_end_matches('/');
-            !known.is_empty() && (path == known || path.strip_prefix(known).is_some_and(|rest| rest.starts_with('/')))
+            !known.is_empty()
+                && (path == known || path.strip_prefix(known).is_some_and(|rest| rest.starts_with('/')))
         })
         .max_by_key(|(known, _)| known.trim_end_matches('/').len())
         .map(|(_, filesystem)| filesystem)
@@ -162,7 +163,9 @@ pub(super) fn inodes(run: &mut Run<'_>) {
         };
         run.reading(&host.id, &format!("inodes {mount}"), format!("{} free", inodes.0));
         if inodes.0 < run.ctx.rules.hosts.disk.keep_free_inodes {
-            let draft = Draft::new(format!("the file system on {mount} has too few inodes for {data_dir}"));
+            let draft = Draft::new(format!(
+                "the file system on {mount} has too few inodes for {data_dir}"
+            ));
             run.find_host(CODE, host, draft);
         }
     }

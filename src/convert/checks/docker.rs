@@ -13,15 +13,20 @@ pub(super) fn containers(run: &mut Run<'_>) {
     run.ok(REGISTRY);
     let prefixes = &run.ctx.rules.hosts.registry_containers;
     let hosts = Rc::clone(&run.hosts);
-    for (position, containers) in run.facts_of(&[FOREIGN, REGISTRY], "which containers run beside MKE's", |facts| {
-        facts.foreign_containers.as_ref()
-    }) {
+    for (position, containers) in run.facts_of(
+        &[FOREIGN, REGISTRY],
+        "which containers run beside MKE's",
+        |facts| facts.foreign_containers.as_ref(),
+    ) {
         let all: BTreeSet<&str> = containers.iter().map(String::as_str).collect();
         let (registry, foreign): (Vec<&str>, Vec<&str>) = all
             .into_iter()
             .partition(|name| prefixes.iter().any(|prefix| name.starts_with(prefix.as_str())));
         if !foreign.is_empty() {
-            let draft = Draft::new(format!("containers that are not MKE's run in Docker: {}", foreign.join(", ")));
+            let draft = Draft::new(format!(
+                "containers that are not MKE's run in Docker: {}",
+                foreign.join(", ")
+            ));
             run.find_host(FOREIGN, &hosts[position], draft);
         }
         if !registry.is_empty() {
@@ -46,7 +51,12 @@ pub(super) fn cgroup_driver(run: &mut Run<'_>) {
     run.each_host(
         "CGROUP-DRIVER",
         "Docker's cgroup driver",
-        |facts| facts.docker.as_ref().and_then(|docker| docker.cgroup_driver.as_deref()),
+        |facts| {
+            facts
+                .docker
+                .as_ref()
+                .and_then(|docker| docker.cgroup_driver.as_deref())
+        },
         |_, driver| (driver != "systemd").then(|| Draft::new(format!("Docker's cgroup driver is {driver}"))),
     );
 }
@@ -60,8 +70,15 @@ pub(super) fn data_dir(run: &mut Run<'_>) {
         |facts| facts.docker.as_ref().and_then(|docker| docker.root.as_deref()),
         |_, root| {
             let root = root.trim_end_matches('/');
-            let inside = !root.is_empty() && data_dir.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
-            inside.then(|| Draft::new(format!("the data directory lies in Docker's root directory {root}")))
+            let inside = !root.is_empty()
+                && data_dir
+                    .strip_prefix(root)
+                    .is_some_and(|rest| rest.starts_with('/'));
+            inside.then(|| {
+                Draft::new(format!(
+                    "the data directory lies in Docker's root directory {root}"
+                ))
+            })
         },
     );
 }

@@ -9,21 +9,33 @@ fn etcd() -> Subject {
     Subject::new(SubjectKind::Cluster, "etcd")
 }
 
-fn fact<'a, T>(run: &mut Run<'a>, code: &str, what: &str, get: impl Fn(&'a EtcdFacts) -> Option<T>) -> Option<T> {
+fn fact<'a, T>(
+    run: &mut Run<'a>,
+    code: &str,
+    what: &str,
+    get: impl Fn(&'a EtcdFacts) -> Option<T>,
+) -> Option<T> {
     run.cluster(&[code], what, |cluster| cluster.etcd.as_ref().and_then(&get))
 }
 
 /// `ETCD-ALARM`: no alarm is raised.
 pub(super) fn alarms(run: &mut Run<'_>) {
     const CODE: &str = "ETCD-ALARM";
-    if let Some(alarms) = fact(run, CODE, "the list of etcd's alarms", |etcd| etcd.alarms.as_ref()) {
+    if let Some(alarms) = fact(run, CODE, "the list of etcd's alarms", |etcd| {
+        etcd.alarms.as_ref()
+    }) {
         let mut names: Vec<&str> = alarms.iter().map(String::as_str).collect();
         names.sort_unstable();
         names.dedup();
         let any = !names.is_empty();
         run.verdict(
             CODE,
-            any.then(|| (etcd(), Draft::new(format!("etcd has raised alarms: {}", names.join(", "))))),
+            any.then(|| {
+                (
+                    etcd(),
+                    Draft::new(format!("etcd has raised alarms: {}", names.join(", "))),
+                )
+            }),
         );
     }
 }
@@ -71,15 +83,22 @@ pub(super) fn size(run: &mut Run<'_>) {
 /// `ETCD-AUTH`: authentication is off.
 pub(super) fn auth(run: &mut Run<'_>) {
     const CODE: &str = "ETCD-AUTH";
-    if let Some(on) = fact(run, CODE, "whether etcd's authentication is on", |etcd| etcd.auth_enabled) {
-        run.verdict(CODE, on.then(|| (etcd(), Draft::new("etcd's own authentication is on"))));
+    if let Some(on) = fact(run, CODE, "whether etcd's authentication is on", |etcd| {
+        etcd.auth_enabled
+    }) {
+        run.verdict(
+            CODE,
+            on.then(|| (etcd(), Draft::new("etcd's own authentication is on"))),
+        );
     }
 }
 
 /// `ETCD-DIVERGED`: all members hold the same data.
 pub(super) fn diverged(run: &mut Run<'_>) {
     const CODE: &str = "ETCD-DIVERGED";
-    if let Some(agree) = fact(run, CODE, "whether etcd's members agree", |etcd| etcd.members_agree) {
+    if let Some(agree) = fact(run, CODE, "whether etcd's members agree", |etcd| {
+        etcd.members_agree
+    }) {
         let draft = Draft::new("etcd's members hold different data at the same revision");
         run.verdict(CODE, (!agree).then(|| (etcd(), draft)));
     }
@@ -88,7 +107,9 @@ pub(super) fn diverged(run: &mut Run<'_>) {
 /// `ETCD-MEMBERS`: every manager's member is healthy.
 pub(super) fn members(run: &mut Run<'_>) {
     const CODE: &str = "ETCD-MEMBERS";
-    let Some(healthy) = fact(run, CODE, "the number of healthy etcd members", |etcd| etcd.healthy_members) else {
+    let Some(healthy) = fact(run, CODE, "the number of healthy etcd members", |etcd| {
+        etcd.healthy_members
+    }) else {
         return;
     };
     if run.hosts.iter().any(|host| host.role.is_none()) {
@@ -109,8 +130,9 @@ pub(super) fn stored_versions(run: &mut Run<'_>) {
     let Some(target) = Version::parse(&release.kubernetes) else {
         return run.unchecked(CODE, "the target's Kubernetes version is not known");
     };
-    let Some(stored) = fact(run, CODE, "in which versions etcd stores values", |etcd| etcd.stored_versions.as_ref())
-    else {
+    let Some(stored) = fact(run, CODE, "in which versions etcd stores values", |etcd| {
+        etcd.stored_versions.as_ref()
+    }) else {
         return;
     };
     let reached = |version: &str| Version::parse(version).is_some_and(|version| target >= version);

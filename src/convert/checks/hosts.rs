@@ -29,7 +29,11 @@ pub(super) fn unreachable(run: &mut Run<'_>) {
         Some(facts.unreachable.is_some())
     }) {
         if why {
-            run.find_host(CODE, &hosts[position], Draft::new("no facts could be read from the host"));
+            run.find_host(
+                CODE,
+                &hosts[position],
+                Draft::new("no facts could be read from the host"),
+            );
         }
     }
 }
@@ -40,15 +44,24 @@ pub(super) fn duplicate(run: &mut Run<'_>) {
     let hosts = std::rc::Rc::clone(&run.hosts);
     run.ok(CODE);
     if run.ctx.facts.is_none() {
-        run.unchecked(CODE, "without facts only the addresses in hosts.yaml were compared");
+        run.unchecked(
+            CODE,
+            "without facts only the addresses in hosts.yaml were compared",
+        );
     }
     let mut seen: BTreeMap<(&str, String), BTreeSet<usize>> = BTreeMap::new();
     for (position, host) in hosts.iter().enumerate() {
         let entry = host.entry;
         let facts = host.facts;
         let fields = [
-            ("address and port", Some(format!("{}:{}", entry.address, entry.port))),
-            ("host name", facts.and_then(|f| f.hostname.as_deref()).map(str::to_lowercase)),
+            (
+                "address and port",
+                Some(format!("{}:{}", entry.address, entry.port)),
+            ),
+            (
+                "host name",
+                facts.and_then(|f| f.hostname.as_deref()).map(str::to_lowercase),
+            ),
             ("machine id", facts.and_then(|f| f.machine_id.clone())),
             (
                 "private address",
@@ -79,13 +92,22 @@ pub(super) fn stray_facts(run: &mut Run<'_>) {
     let Some(facts) = run.ctx.facts else {
         return run.unchecked(CODE, "no facts were recorded");
     };
-    let listed: BTreeSet<&str> = run.ctx.hosts.entries.iter().map(|entry| entry.address.as_str()).collect();
+    let listed: BTreeSet<&str> = run
+        .ctx
+        .hosts
+        .entries
+        .iter()
+        .map(|entry| entry.address.as_str())
+        .collect();
     let mut seen = BTreeSet::new();
     let mut drafts = Vec::new();
     for host in &facts.hosts {
         let subject = Subject::new(SubjectKind::Input, host.address.clone());
         if !listed.contains(host.address.as_str()) {
-            drafts.push((subject, Draft::new("facts are about a host that hosts.yaml does not list")));
+            drafts.push((
+                subject,
+                Draft::new("facts are about a host that hosts.yaml does not list"),
+            ));
         } else if !seen.insert(host.address.as_str()) {
             let draft = Draft::new("facts hold two records about the host, and the first one counts");
             drafts.push((subject, draft));
@@ -109,7 +131,7 @@ pub(super) fn windows(run: &mut Run<'_>) {
     );
 }
 
-/// `OS-UNSUPPORTED`: the documents of the target name the operating system.
+/// `OS-UNSUPPORTED`: the operating system is known to be supported.
 pub(super) fn system(run: &mut Run<'_>) {
     const CODE: &str = "OS-UNSUPPORTED";
     let Some(release) = run.target(&[CODE]) else {
@@ -117,7 +139,9 @@ pub(super) fn system(run: &mut Run<'_>) {
     };
     let minor = Version::parse(&release.mke).map(|version| version.minor().to_string());
     let rules = &run.ctx.rules.hosts.systems;
-    let Some(systems) = rules.iter().find(|row| minor.as_ref().is_some_and(|minor| row.targets.contains(minor)))
+    let Some(systems) = rules
+        .iter()
+        .find(|row| minor.as_ref().is_some_and(|minor| row.targets.contains(minor)))
     else {
         return run.unchecked(CODE, "no list of systems for the target release is known");
     };
@@ -131,7 +155,7 @@ pub(super) fn system(run: &mut Run<'_>) {
         |_, (id, version)| {
             let listed = systems.names.get(&id.to_ascii_lowercase());
             let draft = Draft::new(format!(
-                "the documents of MKE 4k {} do not name {id} {version}",
+                "{id} {version} is not among the systems known to be supported by MKE 4k {}",
                 release.mke
             ));
             match listed {
@@ -152,7 +176,8 @@ pub(super) fn architecture(run: &mut Run<'_>) {
         "the processor's architecture",
         |facts| facts.os.as_ref().and_then(|os| os.arch.as_deref()),
         |_, arch| {
-            (!known.iter().any(|name| name == arch)).then(|| Draft::new(format!("the architecture is {arch}")))
+            (!known.iter().any(|name| name == arch))
+                .then(|| Draft::new(format!("the architecture is {arch}")))
         },
     );
 }
@@ -163,20 +188,17 @@ pub(super) fn cgroup(run: &mut Run<'_>) {
     let Some(release) = run.target(&[CODE]) else {
         return;
     };
-    let needed = match (
-        Version::parse(&release.kubernetes),
-        Version::parse(&run.ctx.rules.hosts.cgroup_v2_from),
-    ) {
-        (Some(target), Some(bound)) => target.minor() >= bound,
-        _ => return run.unchecked(CODE, "the target's Kubernetes version is not known"),
-    };
+    let needed = release.has(&run.ctx.rules.hosts.cgroup_v2_feature);
     run.each_host(
         CODE,
         "the cgroup version",
         |facts| facts.cgroup.as_deref(),
         |_, version| match (version, needed) {
             ("v2", _) => None,
-            (_, true) => Some(Draft::new(format!("the host uses cgroup v1, which MKE 4k {} cannot", release.mke))),
+            (_, true) => Some(Draft::new(format!(
+                "the host uses cgroup v1, which MKE 4k {} cannot",
+                release.mke
+            ))),
             (_, false) => Some(
                 Draft::new("the host uses cgroup v1, which later releases of MKE 4k cannot")
                     .severity(Severity::Info),

@@ -20,13 +20,17 @@ pub(super) fn known(run: &mut Run<'_>) {
         let has = reached(&issue.from) && !issue.fixed.as_deref().is_some_and(reached);
         let meets = match issue.when {
             None => true,
+            Some(IssueWhen::Airgapped) => run.ctx.options.airgapped,
             Some(IssueWhen::AirgappedGpu) => {
                 run.ctx.options.airgapped && run.is_on("cluster_config.nvidia_device_plugin")
             }
         };
         let subject = Subject::new(SubjectKind::Cluster, format!("MKE 4k {}", release.mke));
-        let draft = Draft::new(format!("{} ({})", issue.message, issue.ids.join(", ")));
-        run.verdict(code, (has && meets).then(|| (subject, draft)));
+        let draft = Draft::new(match issue.ids.is_empty() {
+            true => issue.message.clone(),
+            false => format!("{} ({})", issue.message, issue.ids.join(", ")),
+        });
+        run.verdict(code, (has && meets).then_some((subject, draft)));
     }
 }
 

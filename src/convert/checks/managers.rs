@@ -1,7 +1,7 @@
 //! Managers: how many, who leads, and what runs on them.
 
 use super::run::{Draft, Run};
-use crate::model::{Role, Severity, Subject, SubjectKind};
+use crate::model::{Role, Subject, SubjectKind};
 
 /// `ROLE-CONFLICT`: hosts.yaml and the swarm agree on roles.
 pub(super) fn role_conflict(run: &mut Run<'_>) {
@@ -48,11 +48,19 @@ pub(super) fn count(run: &mut Run<'_>) {
     let managers = run.hosts.iter().filter(|host| host.is_manager()).count();
     let subject = Subject::new(SubjectKind::Cluster, "managers");
     match managers {
-        0 => run.find(CODES[0], subject, Draft::new("no host of hosts.yaml is a manager")),
+        0 => run.find(
+            CODES[0],
+            subject,
+            Draft::new("no host of hosts.yaml is a manager"),
+        ),
         1 => run.find(CODES[1], subject, Draft::new("the cluster has one manager")),
         2 => run.find(CODES[2], subject, Draft::new("the cluster has two managers")),
         n if n % 2 == 0 => {
-            run.find(CODES[3], subject, Draft::new(format!("the cluster has an even number of managers, {n}")));
+            run.find(
+                CODES[3],
+                subject,
+                Draft::new(format!("the cluster has an even number of managers, {n}")),
+            );
         }
         _ => {}
     }
@@ -76,7 +84,11 @@ pub(super) fn leader(run: &mut Run<'_>) {
             run.unchecked(CODE, "not every manager's record says whether it leads");
         }
         0 => run.find(CODE, subject, Draft::new("no manager leads the swarm")),
-        _ => run.find(CODE, subject, Draft::new("more than one manager is recorded as leader of the swarm")),
+        _ => run.find(
+            CODE,
+            subject,
+            Draft::new("more than one manager is recorded as leader of the swarm"),
+        ),
     }
 }
 
@@ -92,9 +104,6 @@ pub(super) fn workloads(run: &mut Run<'_>) {
                 _ => facts.node.as_ref().and_then(|node| node.user_pods),
             }
         },
-        |host, pods| {
-            (host.is_manager() && pods > 0)
-                .then(|| Draft::new("user pods run on the manager").severity(Severity::Info))
-        },
+        |host, pods| (host.is_manager() && pods > 0).then(|| Draft::new("user pods run on the manager")),
     );
 }

@@ -23,12 +23,11 @@ mod run;
 mod version;
 
 pub use aggregate::aggregate;
-pub use rules::{CheckRules, RulesError};
+pub use rules::CheckRules;
 
 use crate::catalogue::{FindingRegistry, Release, Releases};
 use crate::model::Finding;
 use crate::plan::options::Options;
-use crate::source::accounts::Accounts;
 use crate::source::facts::Facts;
 use crate::source::hosts::Hosts;
 use crate::source::mke3::Config;
@@ -44,8 +43,6 @@ pub struct CheckContext<'a> {
     pub hosts: &'a Hosts,
     /// Recorded facts.
     pub facts: Option<&'a Facts>,
-    /// Recorded accounts.
-    pub accounts: Option<&'a Accounts>,
     /// The release to go to; absent when it is not known or no release takes the source.
     pub target: Option<&'a Release>,
     /// All releases.
@@ -151,7 +148,6 @@ const CHECKS: &[Check] = &[
     check(&["ETCD-STORED-VERSION"], etcd::stored_versions),
     check(&["API-REMOVED"], objects::removed_apis),
     check(&["VOLUME-INTREE"], objects::in_tree_volumes),
-    check(&["CLOUD-INTREE"], objects::cloud_provider),
     check(&["CSI-PATH"], objects::csi_path),
     check(&["ENC-KMS"], objects::kms),
     check(&["WEBHOOK-FAIL"], objects::webhooks),
@@ -167,7 +163,10 @@ const CHECKS: &[Check] = &[
     check(&["CALICO-BGP"], network::bgp),
     check(&["BACKUP-OFFHOST"], backup::off_host),
     check(&["BACKUP-AGE"], backup::age),
-    check(&["EXTERNAL-ADDRESS", "EXTERNAL-ADDRESS-HOST"], options::external_address),
+    check(
+        &["EXTERNAL-ADDRESS", "EXTERNAL-ADDRESS-HOST"],
+        options::external_address,
+    ),
     check(&["DATA-DIR"], options::data_dir),
     check(&["REGISTRY-FORM"], options::registry_form),
     check(&["REGISTRY-CA"], options::registry_ca),

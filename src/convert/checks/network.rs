@@ -23,27 +23,14 @@ fn overlap(a: &IpNet, b: &IpNet) -> bool {
     a.contains(&b.network()) || b.contains(&a.network())
 }
 
-/// `CIDR-MATCH`: pods, services and hosts have addresses of their own.
+/// `CIDR-MATCH`: no host has an address out of the pods' or services' range. That the two ranges do not overlap each other
+/// follows from the configuration alone, and the settings table sees to it.
 pub(super) fn cidrs(run: &mut Run<'_>) {
     const CODE: &str = "CIDR-MATCH";
     let (Some(pods), Some(services)) = (ranges(run, POD), ranges(run, SERVICE)) else {
         return run.unchecked(CODE, format!("{POD} or {SERVICE} is not an address range"));
     };
     run.ok(CODE);
-    for pod in &pods {
-        for service in services.iter().filter(|service| overlap(pod, service)) {
-            let draft = Draft::new(format!("the pods' range {pod} overlaps the services' range {service}"));
-            let subject = run.setting_subject(POD);
-            run.find(CODE, subject, draft);
-        }
-        let mask = run.ctx.rules.cluster.node_cidr_mask;
-        if pod.addr().is_ipv4() && pod.prefix_len() > mask {
-            let draft = Draft::new(format!("the pods' range {pod} is smaller than the /{mask} of one node"))
-                .severity(Severity::Warning);
-            let subject = run.setting_subject(POD);
-            run.find(CODE, subject, draft);
-        }
-    }
     let hosts = Rc::clone(&run.hosts);
     for host in hosts.iter().filter(|host| !host.is_windows()) {
         let text = host
@@ -64,7 +51,9 @@ pub(super) fn cidrs(run: &mut Run<'_>) {
             .chain(services.iter().map(|range| (range, "services")))
             .filter(|(range, _)| range.contains(&address))
         {
-            let draft = Draft::new(format!("the host's own address lies in the {whose}' range {range}"));
+            let draft = Draft::new(format!(
+                "the host's own address lies in the {whose}' range {range}"
+            ));
             run.find_host(CODE, host, draft);
         }
     }
@@ -73,12 +62,18 @@ pub(super) fn cidrs(run: &mut Run<'_>) {
 /// `CALICO-POOL`: one pool, and it is the one that the configuration names.
 pub(super) fn pools(run: &mut Run<'_>) {
     const CODE: &str = "CALICO-POOL";
-    let Some(pools) = run.objects(&[CODE], "the list of Calico's IP pools", |objects| objects.ip_pools.as_ref()) else {
+    let Some(pools) = run.objects(&[CODE], "the list of Calico's IP pools", |objects| {
+        objects.ip_pools.as_ref()
+    }) else {
         return;
     };
     let parsed: Option<Vec<IpNet>> = pools.iter().map(|text| text.trim().parse().ok()).collect();
-    let (Some(mut parsed), Some(pods), Some(services)) = (parsed, ranges(run, POD), ranges(run, SERVICE)) else {
-        return run.unchecked(CODE, "an IP pool, or the range it is compared with, is not an address range");
+    let (Some(mut parsed), Some(pods), Some(services)) = (parsed, ranges(run, POD), ranges(run, SERVICE))
+    else {
+        return run.unchecked(
+            CODE,
+            "an IP pool, or the range it is compared with, is not an address range",
+        );
     };
     parsed.sort_unstable();
     parsed.dedup();
@@ -86,8 +81,16 @@ pub(super) fn pools(run: &mut Run<'_>) {
     let mut drafts = Vec::new();
     let subject = || Subject::new(SubjectKind::Object, "IPPool");
     for family in [true, false] {
-        if parsed.iter().filter(|pool| pool.addr().is_ipv4() == family).count() > 1 {
-            drafts.push((subject(), Draft::new(format!("Calico has several IP pools: {list}"))));
+        if parsed
+            .iter()
+            .filter(|pool| pool.addr().is_ipv4() == family)
+            .count()
+            > 1
+        {
+            drafts.push((
+                subject(),
+                Draft::new(format!("Calico has several IP pools: {list}")),
+            ));
             break;
         }
     }
@@ -102,7 +105,8 @@ pub(super) fn pools(run: &mut Run<'_>) {
         if services.iter().any(|service| overlap(pool, service)) {
             drafts.push((
                 subject(),
-                Draft::new(format!("the IP pool {pool} overlaps the services' range")).severity(Severity::Blocking),
+                Draft::new(format!("the IP pool {pool} overlaps the services' range"))
+                    .severity(Severity::Blocking),
             ));
         }
     }

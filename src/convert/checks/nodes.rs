@@ -1,7 +1,7 @@
 //! Nodes: what swarm, Kubernetes and hosts.yaml say about them must be one story.
 
 use super::run::{Draft, Run};
-use crate::model::{Severity, Subject, SubjectKind};
+use crate::model::{Subject, SubjectKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn object(name: &str) -> Subject {
@@ -49,13 +49,18 @@ fn is_ready(state: &str) -> bool {
 
 /// `NODE-NOT-READY`: every Kubernetes node is ready.
 pub(super) fn ready(run: &mut Run<'_>) {
-    let all = run.ctx.facts.and_then(|facts| facts.cluster.kubernetes_nodes.as_ref());
+    let all = run
+        .ctx
+        .facts
+        .and_then(|facts| facts.cluster.kubernetes_nodes.as_ref());
     run.each_host(
         "NODE-NOT-READY",
         "the state in Kubernetes",
         |facts| {
             let node = facts.node.as_ref();
-            let name = node.and_then(|node| node.name.as_ref()).or(facts.hostname.as_ref());
+            let name = node
+                .and_then(|node| node.name.as_ref())
+                .or(facts.hostname.as_ref());
             let listed = name
                 .and_then(|name| all.and_then(|nodes| nodes.get(name)))
                 .map(|state| state.eq_ignore_ascii_case("Ready"));
@@ -89,11 +94,16 @@ fn names(run: &Run<'_>) -> (BTreeSet<String>, bool) {
 /// `NODE-NOT-LISTED`: hosts.yaml lists every node of the swarm and of Kubernetes.
 pub(super) fn not_listed(run: &mut Run<'_>) {
     const CODE: &str = "NODE-NOT-LISTED";
-    let Some(swarm) = run.cluster(&[CODE], "the list of swarm nodes", |cluster| cluster.swarm_nodes.as_ref()) else {
+    let Some(swarm) = run.cluster(&[CODE], "the list of swarm nodes", |cluster| {
+        cluster.swarm_nodes.as_ref()
+    }) else {
         return;
     };
     let (names, complete) = names(run);
-    let missing: Vec<&String> = swarm.keys().filter(|name| !names.contains(&name.to_lowercase())).collect();
+    let missing: Vec<&String> = swarm
+        .keys()
+        .filter(|name| !names.contains(&name.to_lowercase()))
+        .collect();
     if missing.is_empty() {
         return run.ok(CODE);
     }
@@ -102,14 +112,20 @@ pub(super) fn not_listed(run: &mut Run<'_>) {
         return run.unchecked(CODE, "the names of some hosts were not recorded");
     }
     for name in missing {
-        run.find(CODE, object(name), Draft::new(format!("hosts.yaml does not list the swarm's node {name}")));
+        run.find(
+            CODE,
+            object(name),
+            Draft::new(format!("hosts.yaml does not list the swarm's node {name}")),
+        );
     }
 }
 
 /// `HOST-NOT-IN-CLUSTER`: the swarm knows every host.
 pub(super) fn not_in_cluster(run: &mut Run<'_>) {
     const CODE: &str = "HOST-NOT-IN-CLUSTER";
-    let Some(swarm) = run.cluster(&[CODE], "the list of swarm nodes", |cluster| cluster.swarm_nodes.as_ref()) else {
+    let Some(swarm) = run.cluster(&[CODE], "the list of swarm nodes", |cluster| {
+        cluster.swarm_nodes.as_ref()
+    }) else {
         return;
     };
     let known: BTreeSet<String> = swarm.keys().map(|name| name.to_lowercase()).collect();
@@ -128,7 +144,9 @@ pub(super) fn views(run: &mut Run<'_>) {
     const ORPHAN: &str = "NODE-ORPHAN";
     const NO_KUBELET: &str = "NODE-NO-KUBELET";
     let codes = [ORPHAN, NO_KUBELET];
-    let Some(swarm) = run.cluster(&codes, "the list of swarm nodes", |cluster| cluster.swarm_nodes.as_ref()) else {
+    let Some(swarm) = run.cluster(&codes, "the list of swarm nodes", |cluster| {
+        cluster.swarm_nodes.as_ref()
+    }) else {
         return;
     };
     let Some(nodes) = run.cluster(&codes, "the list of Kubernetes nodes", |cluster| {
@@ -136,7 +154,11 @@ pub(super) fn views(run: &mut Run<'_>) {
     }) else {
         return;
     };
-    let lower = |map: &BTreeMap<String, String>| map.keys().map(|name| name.to_lowercase()).collect::<BTreeSet<_>>();
+    let lower = |map: &BTreeMap<String, String>| {
+        map.keys()
+            .map(|name| name.to_lowercase())
+            .collect::<BTreeSet<_>>()
+    };
     let (mut in_swarm, in_kubernetes) = (lower(swarm), lower(nodes));
     // A kubelet may go by another name than its host; NODE-NAME says so, and the node is no orphan.
     for host in run.hosts.iter() {
@@ -147,14 +169,22 @@ pub(super) fn views(run: &mut Run<'_>) {
     let renamed: BTreeSet<String> = run
         .hosts
         .iter()
-        .filter(|host| host.facts.is_some_and(|facts| facts.node.as_ref().is_some_and(|node| node.name.is_some())))
+        .filter(|host| {
+            host.facts
+                .is_some_and(|facts| facts.node.as_ref().is_some_and(|node| node.name.is_some()))
+        })
         .filter_map(|host| host.facts?.hostname.as_ref())
         .map(|name| name.to_lowercase())
         .collect();
     let orphans: Vec<_> = nodes
         .keys()
         .filter(|name| !in_swarm.contains(&name.to_lowercase()))
-        .map(|name| (object(name), Draft::new(format!("no swarm node stands behind the Kubernetes node {name}"))))
+        .map(|name| {
+            (
+                object(name),
+                Draft::new(format!("no swarm node stands behind the Kubernetes node {name}")),
+            )
+        })
         .collect();
     run.verdict(ORPHAN, orphans);
     let bare: Vec<_> = swarm
@@ -163,7 +193,12 @@ pub(super) fn views(run: &mut Run<'_>) {
             let name = name.to_lowercase();
             !in_kubernetes.contains(&name) && !renamed.contains(&name)
         })
-        .map(|name| (object(name), Draft::new(format!("Kubernetes does not know the swarm's node {name}"))))
+        .map(|name| {
+            (
+                object(name),
+                Draft::new(format!("Kubernetes does not know the swarm's node {name}")),
+            )
+        })
         .collect();
     run.verdict(NO_KUBELET, bare);
 }
@@ -180,12 +215,16 @@ pub(super) fn name(run: &mut Run<'_>) {
         |host, (hostname, node)| {
             let listed = host.entry.hostname.as_deref();
             if node != hostname {
-                Some(Draft::new(format!("the Kubernetes node is called {node}, the host {hostname}")))
+                Some(Draft::new(format!(
+                    "the Kubernetes node is called {node}, the host {hostname}"
+                )))
             } else if node.chars().any(|c| c.is_ascii_uppercase()) {
                 Some(Draft::new(format!("the name {node} has capital letters")))
             } else {
                 listed.filter(|listed| *listed != node).map(|listed| {
-                    Draft::new(format!("hosts.yaml calls the host {listed}, the Kubernetes node is called {node}"))
+                    Draft::new(format!(
+                        "hosts.yaml calls the host {listed}, the Kubernetes node is called {node}"
+                    ))
                 })
             }
         },
@@ -197,7 +236,12 @@ pub(super) fn orchestrator(run: &mut Run<'_>) {
     run.each_host(
         "NODE-ORCHESTRATOR",
         "the orchestrator",
-        |facts| facts.swarm.as_ref().and_then(|swarm| swarm.orchestrator.as_deref()),
+        |facts| {
+            facts
+                .swarm
+                .as_ref()
+                .and_then(|swarm| swarm.orchestrator.as_deref())
+        },
         |host, orchestrator| {
             let orchestrator = orchestrator.to_lowercase();
             // Managers are always mixed: MKE itself runs on them as swarm services.
@@ -246,9 +290,8 @@ pub(super) fn containers(run: &mut Run<'_>) {
                 })
                 .map(|(name, _)| name.as_str())
                 .collect();
-            (!down.is_empty()).then(|| {
-                Draft::new(format!("containers of MKE do not run: {}", down.join(", "))).severity(Severity::Warning)
-            })
+            (!down.is_empty())
+                .then(|| Draft::new(format!("containers of MKE do not run: {}", down.join(", "))))
         },
     );
 }

@@ -87,32 +87,29 @@ pub(super) fn in_tree_volumes(run: &mut Run<'_>) {
         let Some(row) = row else {
             continue;
         };
-        let without = format!("volumes use the plugin {name}, which Kubernetes {} dropped", row.dropped_in);
+        let without = format!(
+            "volumes use the plugin {name}, which Kubernetes {} dropped",
+            row.dropped_in
+        );
         match (&row.csi, drivers) {
             (Some(driver), Some(drivers)) if drivers.contains(driver) => {}
             (Some(driver), Some(_)) => drafts.push((
                 object(name),
-                Draft::new(format!("{without}, and the CSI driver {driver} that takes them over is not there"))
-                    .remedy(format!("install the CSI driver {driver} before the upgrade")),
+                Draft::new(format!(
+                    "{without}, and the CSI driver {driver} that takes them over is not there"
+                ))
+                .remedy(format!("install the CSI driver {driver} before the upgrade")),
             )),
             (Some(driver), None) => {
-                run.unchecked(CODE, format!("whether the CSI driver {driver} takes over the plugin {name} was not recorded"));
+                run.unchecked(
+                    CODE,
+                    format!("whether the CSI driver {driver} takes over the plugin {name} was not recorded"),
+                );
             }
             (None, _) => drafts.push((object(name), Draft::new(without))),
         }
     }
     run.verdict(CODE, drafts);
-}
-
-/// `CLOUD-INTREE`: no cloud provider that lived inside Kubernetes.
-pub(super) fn cloud_provider(run: &mut Run<'_>) {
-    const KEY: &str = "cluster_config.cloud_provider";
-    let provider = run.text(KEY).filter(|name| !name.eq_ignore_ascii_case("external"));
-    let subject = run.setting_subject(KEY);
-    run.verdict(
-        "CLOUD-INTREE",
-        provider.map(|name| (subject, Draft::new(format!("the cloud provider {name} runs inside Kubernetes")))),
-    );
 }
 
 /// `CSI-PATH`: CSI drivers find the kubelet where it was.
@@ -125,7 +122,9 @@ pub(super) fn csi_path(run: &mut Run<'_>) {
     if release.features.contains(&rules.kubelet_root_feature) {
         return run.ok(CODE);
     }
-    if let Some(drivers) = run.objects(&[CODE], "the list of CSI drivers", |objects| objects.csi_drivers.as_ref()) {
+    if let Some(drivers) = run.objects(&[CODE], "the list of CSI drivers", |objects| {
+        objects.csi_drivers.as_ref()
+    }) {
         let own: Vec<String> = drivers
             .iter()
             .filter(|driver| !rules.csi_drivers_handled.contains(driver))
@@ -147,16 +146,25 @@ pub(super) fn kms(run: &mut Run<'_>) {
     let subject = run.setting_subject(KEY);
     run.verdict(
         "ENC-KMS",
-        on.then(|| (subject, Draft::new("Secrets are encrypted by a key management service"))),
+        on.then(|| {
+            (
+                subject,
+                Draft::new("Secrets are encrypted by a key management service"),
+            )
+        }),
     );
 }
 
 /// `WEBHOOK-FAIL`: no webhook inside the cluster stands before everything.
 pub(super) fn webhooks(run: &mut Run<'_>) {
     const CODE: &str = "WEBHOOK-FAIL";
-    if let Some(names) = run.objects(&[CODE], "the list of webhooks", |objects| objects.failing_webhooks.as_ref()) {
+    if let Some(names) = run.objects(&[CODE], "the list of webhooks", |objects| {
+        objects.failing_webhooks.as_ref()
+    }) {
         each_name(run, CODE, names, |name| {
-            Draft::new(format!("the webhook {name} refuses everything while its pods are not ready"))
+            Draft::new(format!(
+                "the webhook {name} refuses everything while its pods are not ready"
+            ))
         });
     }
 }
@@ -164,9 +172,12 @@ pub(super) fn webhooks(run: &mut Run<'_>) {
 /// `APISERVICE-DEAD`: every aggregated API answers.
 pub(super) fn dead_apiservices(run: &mut Run<'_>) {
     const CODE: &str = "APISERVICE-DEAD";
-    if let Some(names) = run.objects(&[CODE], "the state of APIServices", |objects| objects.dead_apiservices.as_ref())
-    {
-        each_name(run, CODE, names, |name| Draft::new(format!("the APIService {name} is not available")));
+    if let Some(names) = run.objects(&[CODE], "the state of APIServices", |objects| {
+        objects.dead_apiservices.as_ref()
+    }) {
+        each_name(run, CODE, names, |name| {
+            Draft::new(format!("the APIService {name} is not available"))
+        });
     }
 }
 
@@ -180,7 +191,11 @@ fn owned(run: &mut Run<'_>, code: &str, owners: &[Owner], say: impl Fn(&str, &st
         if owner.unless.as_deref().is_some_and(|switch| run.is_on(switch)) {
             continue;
         }
-        let names: BTreeSet<&str> = crds.iter().filter(|crd| owner.owns(crd)).map(String::as_str).collect();
+        let names: BTreeSet<&str> = crds
+            .iter()
+            .filter(|crd| owner.owns(crd))
+            .map(String::as_str)
+            .collect();
         if !names.is_empty() {
             let list = names.into_iter().collect::<Vec<_>>().join(", ");
             drafts.push((object(&owner.owner), Draft::new(say(&owner.owner, &list))));
@@ -225,9 +240,12 @@ pub(super) fn local_images(run: &mut Run<'_>) {
 /// `NAMESPACE-STUCK`: no namespace hangs while it is deleted.
 pub(super) fn stuck_namespaces(run: &mut Run<'_>) {
     const CODE: &str = "NAMESPACE-STUCK";
-    if let Some(names) = run.objects(&[CODE], "the state of namespaces", |objects| objects.stuck_namespaces.as_ref())
-    {
-        each_name(run, CODE, names, |name| Draft::new(format!("the namespace {name} hangs while it is deleted")));
+    if let Some(names) = run.objects(&[CODE], "the state of namespaces", |objects| {
+        objects.stuck_namespaces.as_ref()
+    }) {
+        each_name(run, CODE, names, |name| {
+            Draft::new(format!("the namespace {name} hangs while it is deleted"))
+        });
     }
 }
 
@@ -260,6 +278,11 @@ pub(super) fn gpu(run: &mut Run<'_>) {
     let subject = run.setting_subject(KEY);
     run.verdict(
         "GPU-PREREQUISITES",
-        on.then(|| (subject, Draft::new("MKE 3's GPU plugin is on, and MKE 4k uses the NVIDIA GPU operator"))),
+        on.then(|| {
+            (
+                subject,
+                Draft::new("MKE 3's GPU plugin is on, and MKE 4k uses the NVIDIA GPU operator"),
+            )
+        }),
     );
 }

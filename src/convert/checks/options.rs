@@ -55,7 +55,9 @@ pub(super) fn external_address(run: &mut Run<'_>) {
     let draft = match host {
         Some(_) => None,
         None if text.is_empty() => Some(Draft::new("no external address is given")),
-        None => Some(Draft::new(format!("{text:?} is neither a name nor an address with an optional port"))),
+        None => Some(Draft::new(format!(
+            "{text:?} is neither a name nor an address with an optional port"
+        ))),
     };
     run.verdict(CODE, draft.map(|draft| (option("--external-address"), draft)));
     let Some(host) = host else {
@@ -69,7 +71,10 @@ pub(super) fn external_address(run: &mut Run<'_>) {
             facts.and_then(|facts| facts.private_address.as_deref()),
             facts.and_then(|facts| facts.hostname.as_deref()),
         ];
-        names.into_iter().flatten().any(|name| name.eq_ignore_ascii_case(host))
+        names
+            .into_iter()
+            .flatten()
+            .any(|name| name.eq_ignore_ascii_case(host))
     });
     if !same {
         return run.ok(ONE);
@@ -91,7 +96,10 @@ pub(super) fn data_dir(run: &mut Run<'_>) {
         Some("does not end in /k0s")
     } else if path.split('/').any(|part| part == ".." || part == ".") || path.contains("//") {
         Some("is not in its shortest form")
-    } else if !path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c)) {
+    } else if !path
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
+    {
         Some("has characters other than letters, digits, dot, dash and underscore")
     } else {
         None
@@ -133,7 +141,8 @@ pub(super) fn registry_form(run: &mut Run<'_>) {
             Some(rest) => registry_problem(rest)?,
             None => "does not start with oci://",
         };
-        let draft = Draft::new(format!("the chart registry {problem}")).remedy("write oci://HOST[:PORT]/PATH");
+        let draft =
+            Draft::new(format!("the chart registry {problem}")).remedy("write oci://HOST[:PORT]/PATH");
         Some((option("--chart-registry"), draft))
     });
     run.verdict("REGISTRY-FORM", image.into_iter().chain(chart));
@@ -143,14 +152,29 @@ pub(super) fn registry_form(run: &mut Run<'_>) {
 pub(super) fn registry_ca(run: &mut Run<'_>) {
     let options = run.ctx.options;
     let rows = [
-        ("--image-registry-ca-file", &options.image_registry_ca_file, &options.image_registry, "image"),
-        ("--chart-registry-ca-file", &options.chart_registry_ca_file, &options.chart_registry, "chart"),
+        (
+            "--image-registry-ca-file",
+            &options.image_registry_ca_file,
+            &options.image_registry,
+            "image",
+        ),
+        (
+            "--chart-registry-ca-file",
+            &options.chart_registry_ca_file,
+            &options.chart_registry,
+            "chart",
+        ),
     ];
     let drafts: Vec<_> = rows
         .into_iter()
         .filter(|(_, ca, registry, _)| ca.is_some() && registry.is_none())
         .map(|(name, _, _, what)| {
-            (option(name), Draft::new(format!("a CA is given for the {what} registry, but no {what} registry")))
+            (
+                option(name),
+                Draft::new(format!(
+                    "a CA is given for the {what} registry, but no {what} registry"
+                )),
+            )
         })
         .collect();
     run.verdict("REGISTRY-CA", drafts);
@@ -166,7 +190,12 @@ pub(super) fn airgap(run: &mut Run<'_>) {
     let drafts: Vec<_> = rows
         .into_iter()
         .filter(|(_, missing)| options.airgapped && *missing)
-        .map(|(name, _)| (option(name), Draft::new(format!("the cluster has no internet, and {name} is not given"))))
+        .map(|(name, _)| {
+            (
+                option(name),
+                Draft::new(format!("the cluster has no internet, and {name} is not given")),
+            )
+        })
         .collect();
     run.verdict("AIRGAP-REGISTRY", drafts);
 }
@@ -185,7 +214,10 @@ pub(super) fn limits(run: &mut Run<'_>) {
                 drafts.push((option(name), Draft::new(format!("{name} is more than 100 %"))));
             }
             Amount::Percent(0) | Amount::Count(0) if !zero_ok => {
-                drafts.push((option(name), Draft::new(format!("with {name} 0 no worker would ever be moved"))));
+                drafts.push((
+                    option(name),
+                    Draft::new(format!("with {name} 0 no worker would ever be moved")),
+                ));
             }
             _ => {}
         }
@@ -195,7 +227,10 @@ pub(super) fn limits(run: &mut Run<'_>) {
         ("--parallelism", options.parallelism),
     ] {
         if value == 0 {
-            drafts.push((option(name), Draft::new(format!("with {name} 0 nothing would ever start"))));
+            drafts.push((
+                option(name),
+                Draft::new(format!("with {name} 0 nothing would ever start")),
+            ));
         }
     }
     run.verdict("OPTION-LIMIT", drafts);
@@ -231,15 +266,24 @@ pub(super) fn commit_after(run: &mut Run<'_>) {
         .commit_after
         .as_deref()
         .filter(|text| soak_minutes(text).is_none())
-        .map(|text| (option("--commit-after"), Draft::new(format!("{text:?} is not a duration"))));
+        .map(|text| {
+            (
+                option("--commit-after"),
+                Draft::new(format!("{text:?} is not a duration")),
+            )
+        });
     run.verdict("COMMIT-AFTER", bad);
 }
 
 /// `INGRESS-REMOVE`: only what is there can be removed.
 pub(super) fn remove_ingress(run: &mut Run<'_>) {
-    let useless = run.ctx.options.remove_ingress_nginx && !run.is_on("cluster_config.ingress_controller.enabled");
+    let useless =
+        run.ctx.options.remove_ingress_nginx && !run.is_on("cluster_config.ingress_controller.enabled");
     let draft = Draft::new("MKE 3's ingress controller is off, so there are no NodePorts to take over");
-    run.verdict("INGRESS-REMOVE", useless.then(|| (option("--remove-ingress-nginx"), draft)));
+    run.verdict(
+        "INGRESS-REMOVE",
+        useless.then(|| (option("--remove-ingress-nginx"), draft)),
+    );
 }
 
 #[cfg(test)]
@@ -257,7 +301,20 @@ mod tests {
         ] {
             assert_eq!(address_host(text), Some(host), "{text}");
         }
-        for text in ["", "https://a", "a/b", "a b", "a:0", "a:99999", "a:+1", "-a", "1.2.3", "300.1.1.1", "[a]:1", "a:b:c"] {
+        for text in [
+            "",
+            "https://a",
+            "a/b",
+            "a b",
+            "a:0",
+            "a:99999",
+            "a:+1",
+            "-a",
+            "1.2.3",
+            "300.1.1.1",
+            "[a]:1",
+            "a:b:c",
+        ] {
             assert_eq!(address_host(text), None, "{text}");
         }
     }

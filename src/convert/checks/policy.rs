@@ -9,7 +9,12 @@ pub(super) fn privilege(run: &mut Run<'_>) {
     run.each_host(
         "SUDO",
         "how the login user becomes root",
-        |facts| facts.privilege.as_deref().filter(|how| ["root", "sudo", "sudo-password", "none"].contains(how)),
+        |facts| {
+            facts
+                .privilege
+                .as_deref()
+                .filter(|how| ["root", "sudo", "sudo-password", "none"].contains(how))
+        },
         |_, how| match how {
             "root" | "sudo" => None,
             "sudo-password" => Some(Draft::new("sudo asks the login user for a password")),
@@ -34,7 +39,11 @@ pub(super) fn selinux(run: &mut Run<'_>) {
         "SELINUX",
         "the state of SELinux",
         |facts| facts.selinux.as_deref(),
-        |_, state| state.eq_ignore_ascii_case("enforcing").then(|| Draft::new("SELinux enforces")),
+        |_, state| {
+            state
+                .eq_ignore_ascii_case("enforcing")
+                .then(|| Draft::new("SELinux enforces"))
+        },
     );
 }
 
@@ -91,7 +100,8 @@ pub(super) fn modules(run: &mut Run<'_>) {
             let mut names: Vec<&str> = missing.iter().map(String::as_str).collect();
             names.sort_unstable();
             names.dedup();
-            (!names.is_empty()).then(|| Draft::new(format!("kernel modules are missing: {}", names.join(", "))))
+            (!names.is_empty())
+                .then(|| Draft::new(format!("kernel modules are missing: {}", names.join(", "))))
         },
     );
 }
@@ -138,10 +148,18 @@ pub(super) fn certificates(run: &mut Run<'_>) {
     const CODE: &str = "CERT-LIFE";
     run.ok(CODE);
     let margin = run.ctx.rules.hosts.certificate_margin_days;
-    let soak = run.ctx.options.commit_after.as_deref().and_then(soak_minutes).unwrap_or(0);
+    let soak = run
+        .ctx
+        .options
+        .commit_after
+        .as_deref()
+        .and_then(soak_minutes)
+        .unwrap_or(0);
     let needed = margin.saturating_add(soak.div_ceil(24 * 60));
     let hosts = Rc::clone(&run.hosts);
-    for (position, days) in run.facts_of(&[CODE], "when certificates expire", |facts| facts.certificates_days) {
+    for (position, days) in run.facts_of(&[CODE], "when certificates expire", |facts| {
+        facts.certificates_days
+    }) {
         let host = &hosts[position];
         run.reading(&host.id, "certificates", format!("{days} days left"));
         if u64::from(days) < needed {
@@ -163,7 +181,8 @@ pub(super) fn k0s_traces(run: &mut Run<'_>) {
             let mut traces: Vec<&str> = traces.iter().map(String::as_str).collect();
             traces.sort_unstable();
             traces.dedup();
-            (!traces.is_empty()).then(|| Draft::new(format!("k0s was on the host before: {}", traces.join(", "))))
+            (!traces.is_empty())
+                .then(|| Draft::new(format!("k0s was on the host before: {}", traces.join(", "))))
         },
     );
 }

@@ -2,7 +2,6 @@
 
 use super::run::{Draft, Run};
 use super::version::Version;
-use crate::catalogue::Release;
 use crate::model::{Subject, SubjectKind};
 
 fn cluster() -> Subject {
@@ -13,49 +12,38 @@ fn option() -> Subject {
     Subject::new(SubjectKind::Input, "--target-version")
 }
 
-/// True when a release takes this MKE 3 version: its minor is listed, and the version is not below the bound.
-fn accepts(release: &Release, source: &Version) -> bool {
-    release.from.iter().any(|(minor, bound)| {
-        let minor = Version::parse(minor);
-        let bound = Version::parse(bound);
-        minor.is_some_and(|minor| minor == source.minor()) && bound.is_some_and(|bound| *source >= bound)
-    })
-}
-
-fn bounds(release: &Release) -> String {
-    let bounds: Vec<String> = release
-        .from
-        .iter()
-        .map(|(minor, bound)| format!("{minor} from {bound}"))
-        .collect();
-    bounds.join(", ")
-}
-
 /// `MKE-VERSION-PATH`: the target takes the source version.
 pub(super) fn version_path(run: &mut Run<'_>) {
     const CODE: &str = "MKE-VERSION-PATH";
-    let Some(text) = run.cluster(&[CODE], "the MKE version", |cluster| cluster.mke_version.as_deref()) else {
+    let Some(text) = run.cluster(&[CODE], "the MKE version", |cluster| {
+        cluster.mke_version.as_deref()
+    }) else {
         return;
     };
-    let Some(source) = Version::parse(text) else {
+    if !Version::parse(text).is_some_and(|version| version.is_full()) {
         return run.unchecked(CODE, "the recorded MKE version is not a version");
-    };
-    let draft = match run.ctx.target {
-        Some(release) if accepts(release, &source) => return run.ok(CODE),
-        Some(release) => Draft::new(format!(
-            "MKE {source} cannot be upgraded to MKE 4k {}, which takes {}",
-            release.mke,
-            bounds(release)
-        )),
-        None if run.ctx.options.target_version.is_some() => {
+    }
+    let draft = match run.ctx.target.map(|release| release.accepts(text)) {
+        Some(Ok(())) => return run.ok(CODE),
+        Some(Err(refusal)) => Draft::new(refusal.message),
+        None if run.ctx.options.target_version.is_some() || run.ctx.releases.newest_for(text).is_some() => {
             return run.unchecked(CODE, "no target release is known");
         }
-        None if run.ctx.releases.releases.iter().any(|release| accepts(release, &source)) => {
-            return run.unchecked(CODE, "no target release is known");
+        None => {
+            // A release that takes other patches of the same minor says best what is wrong.
+            let minor = Version::parse(text).map(|version| version.minor().to_string());
+            let near = run.ctx.releases.releases.iter().rev().find(|release| {
+                minor
+                    .as_ref()
+                    .is_some_and(|minor| release.from.contains_key(minor))
+            });
+            match near.map(|release| release.accepts(text)) {
+                Some(Err(refusal)) => Draft::new(refusal.message),
+                _ => Draft::new(format!(
+                    "no MKE 4k release that this version of mkectl knows takes MKE {text}"
+                )),
+            }
         }
-        None => Draft::new(format!(
-            "no MKE 4k release that this version of mkectl knows takes MKE {source}"
-        )),
     };
     run.find(CODE, cluster(), draft);
 }
@@ -66,13 +54,20 @@ pub(super) fn target_unknown(run: &mut Run<'_>) {
     let Some(wanted) = run.ctx.options.target_version.as_deref() else {
         return run.ok(CODE);
     };
-    let wanted = wanted.strip_prefix('v').unwrap_or(wanted);
-    if run.ctx.releases.releases.iter().any(|release| release.mke == wanted) {
+    if run.ctx.releases.get(wanted).is_some() {
         return run.ok(CODE);
     }
-    let known: Vec<&str> = run.ctx.releases.releases.iter().map(|release| release.mke.as_str()).collect();
-    let draft = Draft::new(format!("this version of mkectl does not know MKE 4k {wanted}"))
-        .remedy(format!("choose one of {}, or use a newer mkectl", known.join(", ")));
+    let known: Vec<&str> = run
+        .ctx
+        .releases
+        .releases
+        .iter()
+        .map(|release| release.mke.as_str())
+        .collect();
+    let draft = Draft::new(format!("this version of mkectl does not know MKE 4k {wanted}")).remedy(format!(
+        "choose one of {}, or use a newer mkectl",
+        known.join(", ")
+    ));
     run.find(CODE, option(), draft);
 }
 

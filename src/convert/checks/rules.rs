@@ -1,6 +1,6 @@
 //! `checks/*.yaml`: thresholds and tables of the checks, as written.
 
-use crate::catalogue::Bundle;
+use crate::catalogue::{Bundle, CatalogueError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -15,14 +15,6 @@ pub struct CheckRules {
     pub(super) offline: Vec<Offline>,
 }
 
-/// A file of `plans/upgrade/checks/` that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {message}\n  help: compare the file with the one that mkectl was released with")]
-pub struct RulesError {
-    file: String,
-    message: String,
-}
-
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HostRules {
@@ -34,7 +26,7 @@ pub(super) struct HostRules {
     pub kubelet_root: String,
     pub clock_skew_ms: i64,
     pub certificate_margin_days: u64,
-    pub cgroup_v2_from: String,
+    pub cgroup_v2_feature: String,
     pub taints_handled: Vec<String>,
     pub resting_containers: Vec<String>,
     pub registry_containers: Vec<String>,
@@ -81,7 +73,6 @@ pub(super) struct ClusterRules {
     pub defaults: BTreeMap<String, String>,
     pub etcd_quota_percent: u64,
     pub backup_age_hours: u32,
-    pub node_cidr_mask: u8,
     pub foreign_ingress_refused: Vec<String>,
     pub kubelet_root_feature: String,
     pub csi_drivers_handled: Vec<String>,
@@ -166,6 +157,8 @@ pub(super) struct KnownIssue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum IssueWhen {
+    /// No internet.
+    Airgapped,
     /// No internet, and MKE 3's GPU plugin is on.
     AirgappedGpu,
 }
@@ -177,20 +170,16 @@ pub(super) struct Offline {
     pub why: String,
 }
 
-fn read<T: DeserializeOwned>(bundle: &Bundle, file: &str) -> Result<T, RulesError> {
-    let error = |message: String| RulesError {
-        file: file.to_owned(),
-        message,
-    };
+fn read<T: DeserializeOwned>(bundle: &Bundle, file: &str) -> Result<T, CatalogueError> {
     let text = bundle
         .text(file)
-        .ok_or_else(|| error("missing or not UTF-8".to_owned()))?;
-    crate::yaml::typed(text).map_err(|problem| error(problem.to_string()))
+        .ok_or_else(|| CatalogueError::new(file, 0, "is missing or not UTF-8", "put it there"))?;
+    crate::yaml::typed(text).map_err(|error| CatalogueError::yaml(file, &error))
 }
 
 impl CheckRules {
     /// Reads `checks/*.yaml`; unknown and missing keys are refused.
-    pub fn load(bundle: &Bundle) -> Result<CheckRules, RulesError> {
+    pub fn load(bundle: &Bundle) -> Result<CheckRules, CatalogueError> {
         let rules = CheckRules {
             hosts: read(bundle, "checks/hosts.yaml")?,
             cluster: read(bundle, "checks/cluster.yaml")?,
@@ -203,19 +192,29 @@ impl CheckRules {
     }
 
     /// A version that cannot be compared would silently switch a rule off.
-    fn check_versions(&self) -> Result<(), RulesError> {
-        let bad = |file: &str, text: &str| RulesError {
-            file: file.to_owned(),
-            message: format!("{text:?} is not a version"),
+    fn check_versions(&self) -> Result<(), CatalogueError> {
+        let bad = |file: &str, text: &str| {
+            CatalogueError::new(
+                file,
+                0,
+                format!("{text:?} is not a version"),
+                "write MAJOR.MINOR, with quotes",
+            )
         };
-        let apis = self.apis.stored.iter().flat_map(|row| {
-            std::iter::once(&row.gone_in).chain(row.fails_from.iter())
-        });
+        let apis = self
+            .apis
+            .stored
+            .iter()
+            .flat_map(|row| std::iter::once(&row.gone_in).chain(row.fails_from.iter()));
         let versions = apis
             .chain(self.apis.served.iter().map(|row| &row.removed_in))
             .map(|text| ("checks/apis.yaml", text))
-            .chain(self.cluster.in_tree_volumes.iter().map(|row| ("checks/cluster.yaml", &row.dropped_in)))
-            .chain(std::iter::once(("checks/hosts.yaml", &self.hosts.cgroup_v2_from)))
+            .chain(
+                self.cluster
+                    .in_tree_volumes
+                    .iter()
+                    .map(|row| ("checks/cluster.yaml", &row.dropped_in)),
+            )
             .chain(
                 self.known_issues
                     .iter()
@@ -229,10 +228,12 @@ impl CheckRules {
         }
         for key in ["pod_cidr", "service_cluster_ip_range", "etcd_storage_quota"] {
             if !self.cluster.defaults.contains_key(key) {
-                return Err(RulesError {
-                    file: "checks/cluster.yaml".to_owned(),
-                    message: format!("defaults has no {key}"),
-                });
+                return Err(CatalogueError::new(
+                    "checks/cluster.yaml",
+                    0,
+                    format!("defaults has no {key}"),
+                    "say what MKE 3 does when the key is missing",
+                ));
             }
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! What a check is handed: inputs joined by host, and a place for its verdict. A check must say for each of its codes that
 //! it found something, that all is well, or that it could not tell; [`Run`] has no fourth way out.
 
-use crate::catalogue::Release;
 use super::{CheckContext, CheckResult, Unchecked, aggregate};
+use crate::catalogue::Release;
 use crate::model::{Finding, Role, Severity, Subject, SubjectKind};
 use crate::source::facts::{ClusterFacts, HostFacts, ObjectFacts};
 use crate::source::hosts::HostEntry;
@@ -290,7 +290,8 @@ impl<'a> Run<'a> {
 
     /// Findings aggregated and sorted; what was not checked, by code; readings.
     pub fn finish(self) -> CheckResult {
-        let found: BTreeSet<&str> = self.findings.iter().map(|finding| finding.code.as_str()).collect();
+        let findings = aggregate(self.findings);
+        let found: BTreeSet<&str> = findings.iter().map(|finding| finding.code.as_str()).collect();
         let missed: BTreeSet<&str> = self.unchecked.keys().map(|(code, _)| code.as_str()).collect();
         let passed = self
             .ok
@@ -299,7 +300,7 @@ impl<'a> Run<'a> {
             .cloned()
             .collect();
         CheckResult {
-            findings: aggregate(self.findings.clone()),
+            findings,
             unchecked: self
                 .unchecked
                 .into_iter()

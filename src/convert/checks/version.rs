@@ -25,6 +25,11 @@ impl Version {
         Version(self.0.iter().take(2).copied().collect())
     }
 
+    /// True when it says more than `MAJOR.MINOR`.
+    pub fn is_full(&self) -> bool {
+        self.0.len() > 2
+    }
+
     /// Minors between two versions of one major; `None` for different majors.
     pub fn minors_ahead_of(&self, older: &Version) -> Option<i64> {
         match (self.0.as_slice(), older.0.as_slice()) {
@@ -58,7 +63,17 @@ mod tests {
 
     #[test]
     fn other_text_is_not_a_version() {
-        for text in ["", "3", "3.x", "3..8", "latest", "3.-8", "+3.8", "3.+8", "99999999999999999999.1"] {
+        for text in [
+            "",
+            "3",
+            "3.x",
+            "3..8",
+            "latest",
+            "3.-8",
+            "+3.8",
+            "3.+8",
+            "99999999999999999999.1",
+        ] {
             assert_eq!(Version::parse(text), None, "{text}");
         }
     }
