@@ -14,7 +14,8 @@ pub(crate) mod value;
 pub use markdown::settings_markdown;
 pub(crate) use table::data;
 pub use table::{
-    Class, Condition, FindingDef, Kind, Merge, SettingDef, SettingsTable, TableError, TargetDef, Topic, Transform,
+    Class, Condition, FindingDef, Kind, Merge, SettingDef, SettingsTable, TableError, TargetDef, Topic,
+    Transform,
 };
 
 use crate::catalogue::Release;

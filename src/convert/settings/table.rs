@@ -370,9 +370,7 @@ impl SettingsTable {
                 }
             }
         }
-        table
-            .check()
-            .map_err(|message| TableError::new(FILE, message))?;
+        table.check().map_err(|message| TableError::new(FILE, message))?;
         Ok(table)
     }
 
@@ -420,11 +418,7 @@ impl SettingsTable {
                 if !complete {
                     return wrong("a transform lacks its parameter");
                 }
-                if target
-                    .unless
-                    .as_ref()
-                    .is_some_and(|key| self.find(key).is_none())
-                {
+                if target.unless.as_ref().is_some_and(|key| self.find(key).is_none()) {
                     return wrong("unless names an unknown key");
                 }
                 if super::path::DocPath::parse(&target.path).is_err() {
@@ -466,7 +460,12 @@ impl SettingsTable {
         }
         self.settings
             .iter()
-            .map(|row| (strsim::normalized_damerau_levenshtein(&path, &row.path.to_lowercase()), row))
+            .map(|row| {
+                (
+                    strsim::normalized_damerau_levenshtein(&path, &row.path.to_lowercase()),
+                    row,
+                )
+            })
             .filter(|(likeness, _)| *likeness >= 0.8)
             .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.path.cmp(&a.1.path)))
             .map(|(_, row)| row.path.as_str())
@@ -485,6 +484,8 @@ fn one_more_key(path: &str, parent: &str) -> bool {
     path.strip_prefix(parent)
         .and_then(|rest| rest.strip_prefix('.'))
         .is_some_and(|key| {
-            !key.is_empty() && (!key.contains(['.', '[']) || (key.starts_with('"') && key.ends_with('"') && key.len() > 1))
+            !key.is_empty()
+                && (!key.contains(['.', '['])
+                    || (key.starts_with('"') && key.ends_with('"') && key.len() > 1))
         })
 }
