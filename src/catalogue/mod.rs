@@ -3,6 +3,7 @@
 mod bundle;
 mod check;
 mod error;
+mod form;
 mod lines;
 mod load;
 mod model;
