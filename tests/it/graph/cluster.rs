@@ -171,7 +171,7 @@ fn facts(id: &str, address: String, role: Role, index: usize) -> HostFacts {
 
 /// The catalogue that is shipped.
 pub fn shipped() -> Catalogue {
-    Catalogue::load(&Bundle::embedded()).unwrap().0
+    Catalogue::load(&Bundle::embedded()).expect("the shipped catalogue loads").0
 }
 
 pub fn stage(id: &str, downtime: bool) -> StageDef {
