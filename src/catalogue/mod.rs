@@ -3,6 +3,7 @@
 mod bundle;
 mod check;
 mod error;
+mod findings;
 mod form;
 mod lines;
 mod load;
@@ -15,6 +16,7 @@ pub mod vocabulary;
 
 pub use bundle::Bundle;
 pub use error::CatalogueError;
+pub use findings::*;
 pub use model::*;
 pub use objects::Mke3Objects;
 pub use releases::*;
