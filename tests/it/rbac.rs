@@ -1,7 +1,10 @@
 //! Accounts, authentication and ports: documented examples, every rule, and random accounts.
 
+#![allow(clippy::unwrap_used)]
+
 mod access;
 mod authentication;
+mod data;
 mod ports;
 mod random;
 mod tree;
@@ -9,9 +12,12 @@ mod tree;
 use mkectl::catalogue::Bundle;
 use mkectl::convert::rbac::{Manifest, RbacResult, RbacTables, convert_rbac};
 use mkectl::model::{Finding, UserRow};
-use mkectl::source::accounts::{Accounts, Binding, Grant, Member, Organization, SubjectRef, SwarmRole, Team, User};
+use mkectl::source::accounts::{
+    Accounts, Binding, Grant, Member, Organization, SubjectRef, SwarmRole, Team, User,
+};
 use mkectl::source::mke3::{Config, Leaf, Segment, Value};
 use serde_json::Value as Json;
+use std::sync::LazyLock;
 
 fn tables() -> RbacTables {
     RbacTables::load(&Bundle::embedded()).unwrap()
@@ -120,12 +126,20 @@ fn ids(result: &RbacResult) -> Vec<String> {
 }
 
 fn manifest(result: &RbacResult, id: &str) -> Json {
-    let place = ids(result).iter().position(|one| one == id).unwrap_or_else(|| panic!("no {id} in {:?}", ids(result)));
+    let place = ids(result)
+        .iter()
+        .position(|one| one == id)
+        .unwrap_or_else(|| panic!("no {id} in {:?}", ids(result)));
     result.manifests[place].to_value().unwrap()
 }
 
 fn subjects(object: &Json) -> Vec<&str> {
-    object["subjects"].as_array().unwrap().iter().map(|subject| subject["name"].as_str().unwrap()).collect()
+    object["subjects"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|subject| subject["name"].as_str().unwrap())
+        .collect()
 }
 
 /// Validates every object against the schema of its kind, and reads it back.
@@ -134,25 +148,35 @@ fn check_manifests(result: &RbacResult) {
     fn again<T: serde::de::DeserializeOwned + serde::Serialize>(value: &Json) -> Json {
         serde_json::to_value(serde_json::from_value::<T>(value.clone()).unwrap()).unwrap()
     }
-    let schema = |text: &str| jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap();
-    let role = schema(include_str!("../../testdata/schemas/clusterrole.json"));
-    let cluster = schema(include_str!("../../testdata/schemas/clusterrolebinding.json"));
-    let binding = schema(include_str!("../../testdata/schemas/rolebinding.json"));
-    let password = schema(include_str!("../../testdata/schemas/password.json"));
+    // Schemas are compiled once: the property test comes here hundreds of times.
+    static SCHEMAS: LazyLock<[jsonschema::Validator; 4]> = LazyLock::new(|| {
+        [
+            include_str!("../../testdata/schemas/clusterrole.json"),
+            include_str!("../../testdata/schemas/clusterrolebinding.json"),
+            include_str!("../../testdata/schemas/rolebinding.json"),
+            include_str!("../../testdata/schemas/password.json"),
+        ]
+        .map(|text| jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap())
+    });
+    let [role, cluster, binding, password] = &*SCHEMAS;
     for manifest in &result.manifests {
         let value = manifest.to_value().unwrap();
         let (schema, back) = match manifest {
-            Manifest::ClusterRole(_) => (&role, again::<ClusterRole>(&value)),
-            Manifest::ClusterRoleBinding(_) => (&cluster, again::<ClusterRoleBinding>(&value)),
-            Manifest::RoleBinding(_) => (&binding, again::<RoleBinding>(&value)),
-            Manifest::DexPassword(_) => {
-                (&password, again::<mkectl::convert::rbac::DexPassword>(&value))
-            }
+            Manifest::ClusterRole(_) => (role, again::<ClusterRole>(&value)),
+            Manifest::ClusterRoleBinding(_) => (cluster, again::<ClusterRoleBinding>(&value)),
+            Manifest::RoleBinding(_) => (binding, again::<RoleBinding>(&value)),
+            Manifest::DexPassword(_) => (password, again::<mkectl::convert::rbac::DexPassword>(&value)),
         };
-        let errors: Vec<String> = schema.iter_errors(&value).map(|error| error.to_string()).collect();
+        let errors: Vec<String> = schema
+            .iter_errors(&value)
+            .map(|error| error.to_string())
+            .collect();
         assert!(errors.is_empty(), "{errors:?} in {value}");
         assert_eq!(back, value);
-        assert_eq!(value["metadata"]["labels"]["app.kubernetes.io/managed-by"], "mkectl");
+        assert_eq!(
+            value["metadata"]["labels"]["app.kubernetes.io/managed-by"],
+            "mkectl"
+        );
     }
 }
 

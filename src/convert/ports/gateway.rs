@@ -53,7 +53,12 @@ pub(crate) fn convert(
         setting: None,
     };
     let chosen: BTreeMap<u32, &str> = gateway
-        .map(|pair| [(pair.http, data.gateway.http.as_str()), (pair.https, data.gateway.https.as_str())])
+        .map(|pair| {
+            [
+                (pair.http, data.gateway.http.as_str()),
+                (pair.https, data.gateway.https.as_str()),
+            ]
+        })
         .into_iter()
         .flatten()
         .collect();
@@ -84,7 +89,12 @@ fn ingress(work: &Work) -> Option<Vec<Exposed>> {
     let mut by_index: BTreeMap<usize, (Option<u32>, Option<u32>)> = BTreeMap::new();
     for leaf in &work.config.leaves {
         let path = leaf.table_path();
-        let Some(key) = path.strip_prefix(&def.ports).and_then(|rest| rest.strip_prefix('.')) else { continue };
+        let Some(key) = path
+            .strip_prefix(&def.ports)
+            .and_then(|rest| rest.strip_prefix('.'))
+        else {
+            continue;
+        };
         let index = leaf.path.iter().rev().find_map(|segment| match segment {
             Segment::Index(index) => Some(*index),
             Segment::Key(_) => None,
@@ -125,8 +135,17 @@ fn choose(
 ) -> Option<Pair> {
     let def = work.tables.data.gateway.clone();
     let ingress = &work.tables.data.ingress;
-    let of = |port: u32| exposed.iter().find(|one| one.port == port).map(|one| one.node_port);
-    let inherited = removed.then(|| (of(ingress.http), of(ingress.https))).unwrap_or_default();
+    let of = |port: u32| {
+        exposed
+            .iter()
+            .find(|one| one.port == port)
+            .map(|one| one.node_port)
+    };
+    let inherited = if removed {
+        (of(ingress.http), of(ingress.https))
+    } else {
+        (None, None)
+    };
     let in_range = |port: u32| (range.0..=range.1).contains(&port);
     // Before NodePorts had to be chosen, a retained ingress controller was the way in, and otherwise the defaults were.
     let assumed = if at_least(&release.mke, &def.chosen_since) {
@@ -147,20 +166,30 @@ fn choose(
     };
     let subject = |port: u32| Subject::new(SubjectKind::Port, port.to_string());
     let before = work.findings.len();
-    let own = |port: u32| assumed == (Some(http), Some(https)) && exposed.iter().any(|one| one.node_port == port);
+    let own =
+        |port: u32| assumed == (Some(http), Some(https)) && exposed.iter().any(|one| one.node_port == port);
     for (port, option) in [(http, &def.http_option), (https, &def.https_option)] {
         let book = &work.tables.findings;
         if !in_range(port) {
-            let message = format!("{option} {port} lies outside the NodePorts {}-{}", range.0, range.1);
-            work.findings.push(book.finding(codes::GATEWAY_RANGE, subject(port), message));
+            let message = format!(
+                "{option} {port} lies outside the NodePorts {}-{}",
+                range.0, range.1
+            );
+            work.findings
+                .push(book.finding(codes::GATEWAY_RANGE, subject(port), message));
         } else if in_use.contains(&port) && !own(port) {
             let message = format!("{option} {port} is the NodePort of another service");
-            work.findings.push(book.finding(codes::GATEWAY_CLASH, subject(port), message));
+            work.findings
+                .push(book.finding(codes::GATEWAY_CLASH, subject(port), message));
         }
     }
     if http == https {
         let message = format!("{} and {} are both {http}", def.http_option, def.https_option);
-        work.findings.push(work.tables.findings.finding(codes::GATEWAY_CLASH, subject(http), message));
+        work.findings.push(
+            work.tables
+                .findings
+                .finding(codes::GATEWAY_CLASH, subject(http), message),
+        );
     }
     (work.findings.len() == before).then_some(Pair { http, https })
 }
@@ -178,7 +207,10 @@ fn propose(work: &mut Work, given: (Option<u32>, Option<u32>), range: (u32, u32)
             && given.0 != Some(*port)
             && given.1 != Some(*port)
     };
-    let mut candidates = [def.default.http, def.default.https].into_iter().chain(range.0..=range.1).filter(free);
+    let mut candidates = [def.default.http, def.default.https]
+        .into_iter()
+        .chain(range.0..=range.1)
+        .filter(free);
     let http = given.0.or_else(|| candidates.next());
     let https = given.1.or_else(|| candidates.find(|port| Some(*port) != http));
     let missing = match given {
@@ -193,7 +225,10 @@ fn propose(work: &mut Work, given: (Option<u32>, Option<u32>), range: (u32, u32)
             "add {} {http} {} {https}, which are free as far as the inputs tell",
             def.http_option, def.https_option
         ),
-        _ => format!("free a NodePort of {}-{} first, because none is left to propose", range.0, range.1),
+        _ => format!(
+            "free a NodePort of {}-{} first, because none is left to propose",
+            range.0, range.1
+        ),
     };
     work.findings.push(finding);
 }
@@ -213,6 +248,9 @@ fn load_balancer(work: &mut Work, options: &Options, gateway: Pair) {
         gateway.https
     );
     let subject = Subject::new(SubjectKind::Cluster, "load balancer");
-    let finding = work.tables.findings.finding(codes::LOAD_BALANCER, subject, message);
+    let finding = work
+        .tables
+        .findings
+        .finding(codes::LOAD_BALANCER, subject, message);
     work.findings.push(finding);
 }

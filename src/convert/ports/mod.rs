@@ -84,10 +84,17 @@ pub fn convert_ports(
             after: def.after.clone(),
             setting: None,
         };
-        if def.fate == PortFate::Retired { &mut late } else { &mut kept }.push(row);
+        if def.fate == PortFate::Retired {
+            &mut late
+        } else {
+            &mut kept
+        }
+        .push(row);
     }
     let range = work.node_port_range(&mut kept);
-    gateway::convert(&mut work, options, release, cluster, range, &mut kept, &mut new, &mut late);
+    gateway::convert(
+        &mut work, options, release, cluster, range, &mut kept, &mut new, &mut late,
+    );
     rows.append(&mut late);
     work.merge_reused(&mut rows, &mut kept, &mut new);
     kept.sort_by_key(numeric);
@@ -170,29 +177,44 @@ impl Work<'_> {
             Some(key) => self.subject(key),
             None => Subject::new(SubjectKind::Cluster, "ports"),
         };
-        self.findings.push(self.tables.findings.finding(code, subject, message));
+        self.findings
+            .push(self.tables.findings.finding(code, subject, message));
     }
 
     /// The port that a definition means here, and the setting if it chose another than the default.
     fn port(&mut self, def: &PortDef) -> (u32, Option<String>) {
-        let Some(key) = &def.setting else { return (def.port, None) };
-        let Some(leaf) = self.config.get(key) else { return (def.port, None) };
+        let Some(key) = &def.setting else {
+            return (def.port, None);
+        };
+        let Some(leaf) = self.config.get(key) else {
+            return (def.port, None);
+        };
         match number(leaf).filter(|port| (1..=65535).contains(port)) {
             Some(port) if port == def.port => (port, None),
             Some(port) => (port, Some(key.clone())),
             None => {
-                self.say(codes::VALUE, Some(key), format!("it is no port, so {} is assumed", def.port));
+                self.say(
+                    codes::VALUE,
+                    Some(key),
+                    format!("it is no port, so {} is assumed", def.port),
+                );
                 (def.port, None)
             }
         }
     }
 
     fn has_bgp_peers(&mut self, cluster: Option<&ClusterFacts>) -> bool {
-        let peers = cluster.and_then(|facts| facts.objects.as_ref()).and_then(|objects| objects.bgp_peers);
+        let peers = cluster
+            .and_then(|facts| facts.objects.as_ref())
+            .and_then(|objects| objects.bgp_peers);
         match peers {
             Some(0) => false,
             Some(peers) => {
-                self.say(codes::BGP, None, format!("Calico has {peers} BGP peers, so port 179 stays in use"));
+                self.say(
+                    codes::BGP,
+                    None,
+                    format!("Calico has {peers} BGP peers, so port 179 stays in use"),
+                );
                 true
             }
             None => {
@@ -235,7 +257,11 @@ impl Work<'_> {
     /// A retired port that MKE 4k needs for something else is one kept port, not one to close and one to open.
     fn merge_reused(&mut self, retired: &mut Vec<PortRow>, kept: &mut Vec<PortRow>, new: &mut Vec<PortRow>) {
         let alike = |a: &PortRow, b: &PortRow| {
-            a.port == b.port && a.protocol != "ip" && a.protocol.split(',').any(|one| b.protocol.split(',').any(|two| one == two))
+            a.port == b.port
+                && a.protocol != "ip"
+                && a.protocol
+                    .split(',')
+                    .any(|one| b.protocol.split(',').any(|two| one == two))
         };
         let mut reused = Vec::new();
         retired.retain(|old| {
@@ -245,7 +271,11 @@ impl Work<'_> {
                     fate: PortFate::Kept,
                     before: old.before.clone(),
                     setting: old.setting.clone(),
-                    hosts: if old.hosts == after.hosts { after.hosts.clone() } else { "all".to_owned() },
+                    hosts: if old.hosts == after.hosts {
+                        after.hosts.clone()
+                    } else {
+                        "all".to_owned()
+                    },
                     ..after
                 });
                 false
@@ -261,9 +291,15 @@ impl Work<'_> {
             }
         });
         for row in reused {
-            let message = format!("port {} was that of {} and becomes that of {}", row.port, row.before, row.after);
+            let message = format!(
+                "port {} was that of {} and becomes that of {}",
+                row.port, row.before, row.after
+            );
             self.say(codes::REUSED, row.setting.as_deref(), message);
-            if !kept.iter().any(|other| other.port == row.port && other.protocol == row.protocol) {
+            if !kept
+                .iter()
+                .any(|other| other.port == row.port && other.protocol == row.protocol)
+            {
                 kept.push(row);
             }
         }
@@ -274,7 +310,8 @@ impl Work<'_> {
         let data = &self.tables.data;
         let mut found: BTreeMap<u32, (String, BTreeSet<&str>, BTreeSet<String>)> = BTreeMap::new();
         let needed = data.kept.iter().chain(&data.new);
-        for (def, listener) in needed.filter_map(|def| def.listener.as_ref().map(|listener| (def, listener))) {
+        for (def, listener) in needed.filter_map(|def| def.listener.as_ref().map(|listener| (def, listener)))
+        {
             if self.held_by_mke.contains(&def.port) {
                 continue;
             }
@@ -284,12 +321,25 @@ impl Work<'_> {
                     Some(Role::Manager) => def.hosts != "workers",
                     None => true,
                 };
-                let process = host.listening.as_ref().and_then(|ports| ports.get(&def.port.to_string()));
-                let Some(process) = process.filter(|_| concerned) else { continue };
+                let process = host
+                    .listening
+                    .as_ref()
+                    .and_then(|ports| ports.get(&def.port.to_string()));
+                let Some(process) = process.filter(|_| concerned) else {
+                    continue;
+                };
                 if !listener.iter().any(|ours| ours == process) {
-                    let entry = found.entry(def.port).or_insert_with(|| (def.after.clone(), BTreeSet::new(), BTreeSet::new()));
-                    entry.1.insert(if process.is_empty() { "an unknown process" } else { process });
-                    entry.2.insert(host.hostname.clone().unwrap_or_else(|| host.address.clone()));
+                    let entry = found
+                        .entry(def.port)
+                        .or_insert_with(|| (def.after.clone(), BTreeSet::new(), BTreeSet::new()));
+                    entry.1.insert(if process.is_empty() {
+                        "an unknown process"
+                    } else {
+                        process
+                    });
+                    entry
+                        .2
+                        .insert(host.hostname.clone().unwrap_or_else(|| host.address.clone()));
                 }
             }
         }

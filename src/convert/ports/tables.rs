@@ -61,7 +61,12 @@ impl PortTables {
 /// `LOW-HIGH`, both ports.
 pub(crate) fn parse_range(text: &str) -> Option<(u32, u32)> {
     let (low, high) = text.trim().split_once('-')?;
-    let port = |text: &str| text.trim().parse::<u32>().ok().filter(|port| (1..=65535).contains(port));
+    let port = |text: &str| {
+        text.trim()
+            .parse::<u32>()
+            .ok()
+            .filter(|port| (1..=65535).contains(port))
+    };
     let (low, high) = (port(low)?, port(high)?);
     (low <= high).then_some((low, high))
 }

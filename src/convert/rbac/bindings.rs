@@ -27,13 +27,25 @@ impl BindingNames {
     pub(crate) fn new(accounts: &Accounts) -> BindingNames {
         let mut by: BTreeMap<Option<String>, Vec<&str>> = BTreeMap::new();
         for binding in &accounts.bindings {
-            by.entry(binding.namespace.clone()).or_default().push(&binding.name);
+            by.entry(binding.namespace.clone())
+                .or_default()
+                .push(&binding.name);
         }
-        BindingNames(by.into_iter().map(|(namespace, names)| (namespace, Names::new(names))).collect())
+        BindingNames(
+            by.into_iter()
+                .map(|(namespace, names)| (namespace, Names::new(names)))
+                .collect(),
+        )
     }
 
     /// A free name like `wanted`.
-    pub(crate) fn take(&mut self, namespace: Option<&str>, wanted: &str, identity: &str, tables: &RbacTables) -> String {
+    pub(crate) fn take(
+        &mut self,
+        namespace: Option<&str>,
+        wanted: &str,
+        identity: &str,
+        tables: &RbacTables,
+    ) -> String {
         let names = self.0.entry(namespace.map(str::to_owned)).or_default();
         names.take(wanted, "", identity, tables.data.limits)
     }
@@ -56,7 +68,9 @@ pub(crate) fn bind(
     let parts = users.len().div_ceil(most).max(1);
     let mut out = Vec::with_capacity(parts);
     for part in 0..parts {
-        let chunk = users.get(part * most..users.len().min((part + 1) * most)).unwrap_or_default();
+        let chunk = users
+            .get(part * most..users.len().min((part + 1) * most))
+            .unwrap_or_default();
         let wanted = match part {
             0 => wanted.to_owned(),
             _ => format!("{wanted}-{}", part + 1),
@@ -92,7 +106,9 @@ fn invalid(binding: &Binding) -> Option<&'static str> {
 
 fn is_label(name: &str) -> bool {
     (1..=63).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !name.starts_with('-')
         && !name.ends_with('-')
 }
@@ -116,14 +132,22 @@ pub(crate) fn convert<'a>(
     let book = &tables.findings;
     let mut order: Vec<&Binding> = accounts.bindings.iter().collect();
     order.sort_by(|a, b| {
-        (&a.namespace, &a.name, &a.role_kind, &a.role, &a.subjects)
-            .cmp(&(&b.namespace, &b.name, &b.role_kind, &b.role, &b.subjects))
+        (&a.namespace, &a.name, &a.role_kind, &a.role, &a.subjects).cmp(&(
+            &b.namespace,
+            &b.name,
+            &b.role_kind,
+            &b.role,
+            &b.subjects,
+        ))
     });
     let mut rows: Vec<BindingRow> = Vec::with_capacity(order.len());
     let mut paths = Vec::new();
     let mut wanted: Wanted = BTreeMap::new();
     let known_roles: Option<BTreeSet<&str>> = in_cluster.map(|roles| {
-        let all = roles.iter().chain(&accounts.cluster_roles).chain(&data.kubernetes_roles);
+        let all = roles
+            .iter()
+            .chain(&accounts.cluster_roles)
+            .chain(&data.kubernetes_roles);
         all.map(String::as_str).collect()
     });
     for (index, binding) in order.iter().enumerate() {
@@ -134,15 +158,25 @@ pub(crate) fn convert<'a>(
         let subject = || Subject::new(SubjectKind::Grant, &place);
         let bad = invalid(binding);
         if let Some(why) = bad {
-            findings.push(book.finding(codes::BINDING_INVALID, subject(), format!("Kubernetes has no such binding: {why}")));
+            findings.push(book.finding(
+                codes::BINDING_INVALID,
+                subject(),
+                format!("Kubernetes has no such binding: {why}"),
+            ));
         }
         let role_is_known = known_roles.as_ref().is_none_or(|known| {
             binding.role_kind != "ClusterRole"
                 || known.contains(binding.role.as_str())
-                || data.reserved_prefixes.iter().any(|prefix| binding.role.starts_with(prefix))
+                || data
+                    .reserved_prefixes
+                    .iter()
+                    .any(|prefix| binding.role.starts_with(prefix))
         });
         if bad.is_none() && !role_is_known {
-            let message = format!("it binds ClusterRole {}, which the cluster does not have", binding.role);
+            let message = format!(
+                "it binds ClusterRole {}, which the cluster does not have",
+                binding.role
+            );
             findings.push(book.finding(codes::ROLE_MISSING, subject(), message));
         }
         let mut strangers = Vec::new();
@@ -165,8 +199,14 @@ pub(crate) fn convert<'a>(
                             Outcome::Converted,
                             "the binding names the user and stays; the password must be set anew".to_owned(),
                         ),
-                        Outcome::Converted => (Outcome::Converted, "the binding names the user and stays".to_owned()),
-                        other => (other, "the binding stays, but nobody can log in by that name".to_owned()),
+                        Outcome::Converted => (
+                            Outcome::Converted,
+                            "the binding names the user and stays".to_owned(),
+                        ),
+                        other => (
+                            other,
+                            "the binding stays, but nobody can log in by that name".to_owned(),
+                        ),
                     }
                 }
                 (None, Some(who), _) => {
@@ -174,7 +214,12 @@ pub(crate) fn convert<'a>(
                     alive = true;
                     let key = (who, binding.namespace.as_deref());
                     let role = (binding.role_kind.as_str(), binding.role.as_str());
-                    wanted.entry(key).or_default().entry(role).or_default().push(index);
+                    wanted
+                        .entry(key)
+                        .or_default()
+                        .entry(role)
+                        .or_default()
+                        .push(index);
                     (
                         Outcome::Converted,
                         "the group stays in the binding, and a second binding names each member".to_owned(),
@@ -186,7 +231,10 @@ pub(crate) fn convert<'a>(
                 }
                 (None, None, _) => {
                     strangers.push(called(reference));
-                    (Outcome::Unknown, "the accounts hold no such subject; the binding stays as it is".to_owned())
+                    (
+                        Outcome::Unknown,
+                        "the accounts hold no such subject; the binding stays as it is".to_owned(),
+                    )
                 }
             };
             if let (Some(who), None) = (who, bad) {
@@ -206,7 +254,11 @@ pub(crate) fn convert<'a>(
                         || "all namespaces".to_owned(),
                         |namespace| format!("namespace {namespace}"),
                     ),
-                    to: if outcome == Outcome::Converted { binding.role.clone() } else { String::new() },
+                    to: if outcome == Outcome::Converted {
+                        binding.role.clone()
+                    } else {
+                        String::new()
+                    },
                     outcome,
                     reason,
                 },
@@ -225,12 +277,18 @@ pub(crate) fn convert<'a>(
         }
         let (outcome, reason) = match (bad, alive, levels_bound) {
             (Some(why), ..) => (Outcome::Unknown, why),
-            (_, _, true) => (Outcome::Converted, "comes over with etcd; members are bound one by one beside it"),
+            (_, _, true) => (
+                Outcome::Converted,
+                "comes over with etcd; members are bound one by one beside it",
+            ),
             (_, true, false) => (Outcome::Converted, "comes over with etcd as it is"),
             (_, false, false) if binding.subjects.is_empty() => {
                 (Outcome::Ignored, "comes over with etcd as it is; it binds nobody")
             }
-            _ => (Outcome::Unsupported, "comes over with etcd, but none of its subjects can log in"),
+            _ => (
+                Outcome::Unsupported,
+                "comes over with etcd, but none of its subjects can log in",
+            ),
         };
         rows.push(BindingRow {
             namespace: binding.namespace.clone(),
@@ -245,8 +303,12 @@ pub(crate) fn convert<'a>(
     let mut people = BTreeSet::new();
     let mut repeated = BTreeSet::new();
     for ((who, namespace), roles) in &wanted {
-        let ids: Vec<u32> =
-            directory.members(who).iter().copied().filter(|id| directory.person(*id).carried()).collect();
+        let ids: Vec<u32> = directory
+            .members(who)
+            .iter()
+            .copied()
+            .filter(|id| directory.person(*id).carried())
+            .collect();
         let users: Vec<&str> = ids.iter().map(|id| directory.name(*id)).collect();
         people.extend(ids);
         let level = levels.of(*who);
@@ -257,7 +319,16 @@ pub(crate) fn convert<'a>(
             } else {
                 format!("{level}-{}", fit(role.1, "", data.limits))
             };
-            let made = bind(taken, tables, &wanted, *namespace, &directory.called(*who), *role, &users, manifests);
+            let made = bind(
+                taken,
+                tables,
+                &wanted,
+                *namespace,
+                &directory.called(*who),
+                *role,
+                &users,
+                manifests,
+            );
             for source in sources {
                 rows[*source].to.extend(made.iter().cloned());
                 repeated.insert(*source);

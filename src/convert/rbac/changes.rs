@@ -86,7 +86,10 @@ impl<'a> Resolved<'a> {
         };
         for path in paths {
             let next = u32::try_from(resolved.ids.len()).unwrap_or(u32::MAX);
-            let access = *resolved.ids.entry((path.role_kind, path.role, path.namespace)).or_insert(next);
+            let access = *resolved
+                .ids
+                .entry((path.role_kind, path.role, path.namespace))
+                .or_insert(next);
             for id in before(directory, &path.who) {
                 if directory.person(*id).used_mke3() {
                     resolved.before.insert((*id, access));
@@ -127,7 +130,9 @@ impl<'a> Resolved<'a> {
             };
             let lost = before(directory, &path.who)
                 .iter()
-                .filter(|id| directory.person(**id).used_mke3() && !self.held(&self.after, directory, **id, path))
+                .filter(|id| {
+                    directory.person(**id).used_mke3() && !self.held(&self.after, directory, **id, path)
+                })
                 .count();
             if lost > 0 {
                 out.insert(change(directory.called(path.who), false, what.clone(), lost));
@@ -164,8 +169,11 @@ fn logins(directory: &Directory, out: &mut BTreeSet<AccessChange>) {
         (Login::LdapLost, "login, until LDAP is configured in MKE 4k"),
         (Login::Reset, "login, until an administrator sets a new password"),
     ] {
-        let users: Vec<u32> =
-            (0..).zip(&directory.people).filter(|(_, person)| person.login == login).map(|(id, _)| id).collect();
+        let users: Vec<u32> = (0..)
+            .zip(&directory.people)
+            .filter(|(_, person)| person.login == login)
+            .map(|(id, _)| id)
+            .collect();
         let who = match users.as_slice() {
             [] => continue,
             [id] => directory.called(Who::User(*id)),
@@ -184,7 +192,11 @@ fn level_admins(
 ) {
     let mut levels = 0_u32;
     for (index, org) in directory.orgs.iter().enumerate() {
-        let teams = org.teams.iter().enumerate().map(|(team, info)| (Who::Team(index, team), info.admins));
+        let teams = org
+            .teams
+            .iter()
+            .enumerate()
+            .map(|(team, info)| (Who::Team(index, team), info.admins));
         for (who, admins) in std::iter::once((Who::Org(index), org.admins)).chain(teams) {
             if admins > 0 {
                 levels += 1;
@@ -219,7 +231,12 @@ fn privileged_pods(
         .filter(|id| directory.person(*id).carried() && !directory.person(*id).user.admin)
         .collect();
     if !users.is_empty() {
-        out.insert(change("users", true, "privileged pods, wherever they may create pods", users.len()));
+        out.insert(change(
+            "users",
+            true,
+            "privileged pods, wherever they may create pods",
+            users.len(),
+        ));
         findings.push(tables.findings.finding(
             codes::PRIVILEGED_PODS,
             Subject::new(SubjectKind::Cluster, "pods"),

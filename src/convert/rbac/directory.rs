@@ -106,7 +106,11 @@ pub(crate) struct Directory<'a> {
 }
 
 impl<'a> Directory<'a> {
-    pub(crate) fn new(accounts: &'a Accounts, tables: &RbacTables, findings: &mut Vec<Finding>) -> Directory<'a> {
+    pub(crate) fn new(
+        accounts: &'a Accounts,
+        tables: &RbacTables,
+        findings: &mut Vec<Finding>,
+    ) -> Directory<'a> {
         let mut by_name: BTreeMap<&str, Vec<&User>> = BTreeMap::new();
         for user in &accounts.users {
             by_name.entry(&user.name).or_default().push(user);
@@ -159,7 +163,8 @@ impl<'a> Directory<'a> {
             });
             info.ldap |= org.ldap_sync;
             info.admins += admins(&org.members);
-            info.members.extend(org.members.iter().map(|member| member.user.as_str()));
+            info.members
+                .extend(org.members.iter().map(|member| member.user.as_str()));
             let below = teams.entry(&org.name).or_default();
             for team in &org.teams {
                 if below.contains_key(team.name.as_str()) {
@@ -178,7 +183,8 @@ impl<'a> Directory<'a> {
                 });
                 info.ldap |= team.ldap_sync;
                 info.admins += admins(&team.members);
-                info.members.extend(team.members.iter().map(|member| member.user.as_str()));
+                info.members
+                    .extend(team.members.iter().map(|member| member.user.as_str()));
             }
         }
         let known = |members: &BTreeSet<&'a str>, unknown: &mut BTreeSet<&'a str>| -> Vec<u32> {
@@ -217,7 +223,13 @@ impl<'a> Directory<'a> {
         let org_names = orgs.iter().enumerate().map(|(i, org)| (org.name, i)).collect();
         let team_names = orgs
             .iter()
-            .map(|org| org.teams.iter().enumerate().map(|(i, team)| (team.name, i)).collect())
+            .map(|org| {
+                org.teams
+                    .iter()
+                    .enumerate()
+                    .map(|(i, team)| (team.name, i))
+                    .collect()
+            })
             .collect();
         let mut directory = Directory {
             people,
@@ -240,7 +252,9 @@ impl<'a> Directory<'a> {
         let mut organizations: Vec<_> = accounts.organizations.iter().collect();
         organizations.sort_by_key(|org| (&org.name, &org.id));
         for org in organizations {
-            let Some(index) = self.org_names.get(org.name.as_str()).copied() else { continue };
+            let Some(index) = self.org_names.get(org.name.as_str()).copied() else {
+                continue;
+            };
             if !org.id.is_empty() {
                 self.org_names.entry(&org.id).or_insert(index);
             }
@@ -314,7 +328,10 @@ fn admins(members: &[Member]) -> u32 {
 
 fn login(user: &User, object: &str, ldap: bool, tables: &RbacTables) -> Login {
     let data = &tables.data;
-    let reserved = data.reserved_prefixes.iter().any(|prefix| user.name.starts_with(prefix));
+    let reserved = data
+        .reserved_prefixes
+        .iter()
+        .any(|prefix| user.name.starts_with(prefix));
     if user.name.is_empty()
         || reserved
         || user.name.chars().any(char::is_control)

@@ -67,7 +67,12 @@ pub(crate) fn convert(
     let mut losses = Vec::new();
     let mut selected: BTreeMap<Who, BTreeSet<String>> = BTreeMap::new();
     let mut on_namespaces = BTreeSet::new();
-    for Grant { subject, role, collection } in &accounts.grants {
+    for Grant {
+        subject,
+        role,
+        collection,
+    } in &accounts.grants
+    {
         let who = directory.resolve(subject, &data.reserved_prefixes);
         let replica = levels.replicas.get(role);
         let role_name = replica.map_or(role.as_str(), |replica| replica.name.as_str());
@@ -77,26 +82,34 @@ pub(crate) fn convert(
             on_namespaces.insert(called(subject));
             (
                 Outcome::Unsupported,
-                "a grant on namespaces in the form before RoleBindings: MKE 4k reads bindings only".to_owned(),
+                "a grant on namespaces in the form before RoleBindings: MKE 4k reads bindings only"
+                    .to_owned(),
             )
         } else if let Some((level, replica)) = level.zip(replica) {
             (
                 Outcome::Retired,
-                format!("collections are Swarm's; {level} keeps {} without permissions", replica.to),
+                format!(
+                    "collections are Swarm's; {level} keeps {} without permissions",
+                    replica.to
+                ),
             )
         } else {
-            (Outcome::Retired, "collections are Swarm's, which MKE 4k does not have".to_owned())
+            (
+                Outcome::Retired,
+                "collections are Swarm's, which MKE 4k does not have".to_owned(),
+            )
         };
         if let Some(who) = who {
             if let Some(replica) = replica.filter(|_| !matches!(who, Who::User(_))) {
                 selected.entry(who).or_default().insert(replica.to.clone());
             }
             if role != &data.placeholder_role {
-                let place = if collection.starts_with(&data.private_collections) && matches!(who, Who::User(_)) {
-                    "their private collection"
-                } else {
-                    collection
-                };
+                let place =
+                    if collection.starts_with(&data.private_collections) && matches!(who, Who::User(_)) {
+                        "their private collection"
+                    } else {
+                        collection
+                    };
                 losses.push(SwarmLoss {
                     who,
                     what: format!("{role_name} on {place}"),
@@ -124,7 +137,10 @@ pub(crate) fn convert(
         ));
     }
     if !on_namespaces.is_empty() {
-        let names = listed(on_namespaces.iter().map(String::as_str), data.limits.named_in_message);
+        let names = listed(
+            on_namespaces.iter().map(String::as_str),
+            data.limits.named_in_message,
+        );
         findings.push(tables.findings.finding(
             codes::NAMESPACE_GRANT,
             Subject::new(SubjectKind::Cluster, "grants"),

@@ -51,7 +51,10 @@ impl Levels {
             let (code, why) = if got != fitted {
                 (codes::NAME_COLLISION, "that name is taken by another object")
             } else if fitted != wanted {
-                (codes::NAME_CHANGED, "that is no legal name of at most 63 letters, digits and dashes")
+                (
+                    codes::NAME_CHANGED,
+                    "that is no legal name of at most 63 letters, digits and dashes",
+                )
             } else {
                 return;
             };
@@ -116,9 +119,17 @@ impl Levels {
                 name: name.to_owned(),
                 to: to.clone(),
                 outcome: Outcome::Unsupported,
-                reason: "made again without permissions, so that the structure stays: what it allowed was Swarm".to_owned(),
+                reason:
+                    "made again without permissions, so that the structure stays: what it allowed was Swarm"
+                        .to_owned(),
             });
-            replicas.insert(id.to_owned(), Replica { name: name.to_owned(), to });
+            replicas.insert(
+                id.to_owned(),
+                Replica {
+                    name: name.to_owned(),
+                    to,
+                },
+            );
         }
         let placeholder = match replicas.get(&data.placeholder_role) {
             Some(replica) => replica.to.clone(),

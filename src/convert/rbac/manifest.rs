@@ -106,7 +106,11 @@ pub fn to_node(value: serde_json::Value) -> Node {
             .map_or_else(|| Node::Str(number.to_string()), Node::Int),
         Value::String(text) => Node::Str(text),
         Value::Array(list) => Node::List(list.into_iter().map(to_node).collect()),
-        Value::Object(map) => Node::Map(map.into_iter().map(|(key, value)| (key, to_node(value))).collect()),
+        Value::Object(map) => Node::Map(
+            map.into_iter()
+                .map(|(key, value)| (key, to_node(value)))
+                .collect(),
+        ),
     }
 }
 
@@ -125,11 +129,20 @@ impl<'a> Maker<'a> {
             "app.kubernetes.io/managed-by".to_owned(),
             self.tables.data.managed_by.clone(),
         )]);
-        labels.extend(more.iter().map(|(key, value)| (self.tables.key(key), (*value).to_owned())));
+        labels.extend(
+            more.iter()
+                .map(|(key, value)| (self.tables.key(key), (*value).to_owned())),
+        );
         labels
     }
 
-    fn meta(&self, name: &str, namespace: Option<&str>, labels: &[(&str, &str)], original: &str) -> ObjectMeta {
+    fn meta(
+        &self,
+        name: &str,
+        namespace: Option<&str>,
+        labels: &[(&str, &str)],
+        original: &str,
+    ) -> ObjectMeta {
         ObjectMeta {
             name: Some(name.to_owned()),
             namespace: namespace.map(str::to_owned),
@@ -141,8 +154,18 @@ impl<'a> Maker<'a> {
     }
 
     /// The role of an organization or team: it selects `roles` by label. `organization` is the aggregated role above.
-    pub(crate) fn aggregated(&self, name: &str, original: &str, organization: Option<&str>, roles: &[&str]) -> Manifest {
-        let level = if organization.is_some() { "team" } else { "organization" };
+    pub(crate) fn aggregated(
+        &self,
+        name: &str,
+        original: &str,
+        organization: Option<&str>,
+        roles: &[&str],
+    ) -> Manifest {
+        let level = if organization.is_some() {
+            "team"
+        } else {
+            "organization"
+        };
         let mut labels = vec![("level", level)];
         labels.extend(organization.map(|above| ("organization", above)));
         let selectors = roles

@@ -52,8 +52,7 @@ pub fn convert_rbac(accounts: &Accounts, in_cluster: Option<&[String]>, tables: 
     let levels = Levels::new(accounts, in_cluster, &directory, tables, &mut findings);
     let mut bound = Bound::default();
     let mut manifests = Vec::new();
-    let (swarm, selected) =
-        grants::convert(accounts, &directory, &levels, tables, &mut bound, &mut findings);
+    let (swarm, selected) = grants::convert(accounts, &directory, &levels, tables, &mut bound, &mut findings);
     let mut taken = BindingNames::new(accounts);
     let (bindings, paths) = bindings::convert(
         accounts,
@@ -109,8 +108,14 @@ pub fn convert_rbac(accounts: &Accounts, in_cluster: Option<&[String]>, tables: 
     for row in &levels.rows {
         manifests.push(maker.empty_role(&row.to, &row.name));
     }
-    let (users, secrets) =
-        users::convert(&directory, tables, &mut taken, &mut bound, &mut manifests, &mut findings);
+    let (users, secrets) = users::convert(
+        &directory,
+        tables,
+        &mut taken,
+        &mut bound,
+        &mut manifests,
+        &mut findings,
+    );
     users::report_ldap_teams(&directory, accounts, tables, &mut findings);
 
     findings.sort();
@@ -123,7 +128,13 @@ pub fn convert_rbac(accounts: &Accounts, in_cluster: Option<&[String]>, tables: 
         rbac: Rbac {
             counts: RbacCounts {
                 users: count(users.len()),
-                inactive: count(directory.people.iter().filter(|person| !person.user.active).count()),
+                inactive: count(
+                    directory
+                        .people
+                        .iter()
+                        .filter(|person| !person.user.active)
+                        .count(),
+                ),
                 admins: count(directory.people.iter().filter(|person| person.user.admin).count()),
                 organizations: count(organizations.len()),
                 teams: count(directory.orgs.iter().map(|org| org.teams.len()).sum()),

@@ -60,7 +60,7 @@ fn with_hash(base: &str, hashed: &str, room: usize, limits: Limits) -> String {
 pub(crate) fn fit(original: &str, suffix: &str, limits: Limits) -> String {
     let room = limits.name - suffix.len();
     let base = legal(original);
-    if base == original && base.len() <= room {
+    if base == original && !base.is_empty() && base.len() <= room {
         format!("{base}{suffix}")
     } else {
         format!("{}{suffix}", with_hash(&base, original, room, limits))
@@ -128,7 +128,10 @@ pub(crate) fn team_names(names: &mut Names, teams: &[(&str, &str)], tables: &Rba
             .collect()
     };
     let mut out = vec![String::new(); teams.len()];
-    let mut open: Vec<Option<String>> = teams.iter().map(|(_, team)| Some(fit(team, suffix, limits))).collect();
+    let mut open: Vec<Option<String>> = teams
+        .iter()
+        .map(|(_, team)| Some(fit(team, suffix, limits)))
+        .collect();
     for round in 0..2 {
         let free = unique(&open, names);
         for (i, (organization, team)) in teams.iter().enumerate() {
@@ -169,7 +172,10 @@ mod tests {
         assert_eq!(fit("sales", "-team", LIMITS), "sales-team");
         assert_eq!(fit("a--b", "-team", LIMITS), "a--b-team");
         let escaped = fit("Dev  Ops@HQ", "-team", LIMITS);
-        assert!(escaped.starts_with("dev-ops-hq-") && escaped.ends_with("-team"), "{escaped}");
+        assert!(
+            escaped.starts_with("dev-ops-hq-") && escaped.ends_with("-team"),
+            "{escaped}"
+        );
         assert_eq!(escaped.len(), "dev-ops-hq-".len() + 8 + "-team".len());
         assert_ne!(fit("a_b", "", LIMITS), fit("a b", "", LIMITS));
         assert_eq!(fit("команда", "-team", LIMITS).len(), 8 + "-team".len());
@@ -190,6 +196,9 @@ mod tests {
         let mut names = Names::new(["x-org"]);
         let first = names.take("x-org", "-org", "x", LIMITS);
         let second = names.take("x-org", "-org", "x", LIMITS);
-        assert!(first != "x-org" && second != first && first.ends_with("-org"), "{first} {second}");
+        assert!(
+            first != "x-org" && second != first && first.ends_with("-org"),
+            "{first} {second}"
+        );
     }
 }

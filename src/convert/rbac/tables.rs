@@ -26,8 +26,9 @@ impl RbacTables {
                 file: "rbac.yaml".to_owned(),
                 at: None,
                 message: "limits leave no room for a name with suffix and hash, or for a subject".to_owned(),
-                remedy: "raise limits.name, lower limits.hash_digits, or give subjects_per_binding at least 1"
-                    .to_owned(),
+                remedy:
+                    "raise limits.name, lower limits.hash_digits, or give subjects_per_binding at least 1"
+                        .to_owned(),
             });
         }
         Ok(RbacTables {
@@ -179,7 +180,10 @@ impl FindingBook {
     /// Reads a findings file and checks that it defines `codes`.
     pub(crate) fn load(bundle: &Bundle, file: &str, codes: &[&str]) -> Result<FindingBook, InputError> {
         let rows: Vec<FindingRow> = read(bundle, file)?;
-        let rows: BTreeMap<_, _> = rows.into_iter().map(|row| (row.code, (row.severity, row.remedy))).collect();
+        let rows: BTreeMap<_, _> = rows
+            .into_iter()
+            .map(|row| (row.code, (row.severity, row.remedy)))
+            .collect();
         match codes.iter().find(|code| !rows.contains_key(**code)) {
             None => Ok(FindingBook { rows }),
             Some(code) => Err(InputError {
@@ -234,7 +238,11 @@ pub(crate) fn read<T: DeserializeOwned>(bundle: &Bundle, file: &str) -> Result<T
 /// True when `version` is `bound` or newer. Versions are numbers with dots; a missing number is 0, a suffix is ignored.
 pub(crate) fn at_least(version: &str, bound: &str) -> bool {
     let numbers = |text: &str| -> [u32; 3] {
-        let core = text.trim_start_matches('v').split(['-', '+']).next().unwrap_or_default();
+        let core = text
+            .trim_start_matches('v')
+            .split(['-', '+'])
+            .next()
+            .unwrap_or_default();
         let mut parts = core.split('.').map(|part| part.parse().unwrap_or(0));
         [(); 3].map(|()| parts.next().unwrap_or(0))
     };

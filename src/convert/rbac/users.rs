@@ -30,7 +30,10 @@ pub(crate) fn convert(
             manifests.push(maker.password(&person.object, name, &person.user.id, &secret));
             secrets.push(SecretRef {
                 from: format!("host:{}", data.dex.hash_file.replace("{object}", &person.object)),
-                used_for: format!("hash of {} {}/{}", data.dex.kind, data.dex.namespace, person.object),
+                used_for: format!(
+                    "hash of {} {}/{}",
+                    data.dex.kind, data.dex.namespace, person.object
+                ),
                 name: secret,
             });
         }
@@ -43,8 +46,16 @@ pub(crate) fn convert(
             let role = BoundRole {
                 role: "administrator".to_owned(),
                 on: "the cluster".to_owned(),
-                to: if carried { data.administrators.role.clone() } else { String::new() },
-                outcome: if carried { Outcome::Converted } else { person.outcome() },
+                to: if carried {
+                    data.administrators.role.clone()
+                } else {
+                    String::new()
+                },
+                outcome: if carried {
+                    Outcome::Converted
+                } else {
+                    person.outcome()
+                },
                 reason: if carried {
                     format!("bound by name in {}", data.administrators.binding)
                 } else {
@@ -65,7 +76,16 @@ pub(crate) fn convert(
     }
     if !administrators.is_empty() {
         let role = ("ClusterRole", data.administrators.role.as_str());
-        bind(taken, tables, &data.administrators.binding, None, "administrators", role, &administrators, manifests);
+        bind(
+            taken,
+            tables,
+            &data.administrators.binding,
+            None,
+            "administrators",
+            role,
+            &administrators,
+            manifests,
+        );
     }
     report(directory, tables, findings);
     secrets.sort();
@@ -89,14 +109,35 @@ fn fate(person: &Person, tables: &RbacTables) -> (String, String) {
             "identity provider".to_owned(),
             "has no local password: logs in through the identity provider, which must give this name",
         ),
-        Login::Ldap => ("ldap".to_owned(), "logs in through LDAP, which must give this name"),
-        Login::LdapLost => (String::new(), "comes from LDAP, whose settings were not recorded: cannot log in"),
+        Login::Ldap => (
+            "ldap".to_owned(),
+            "logs in through LDAP, which must give this name",
+        ),
+        Login::LdapLost => (
+            String::new(),
+            "comes from LDAP, whose settings were not recorded: cannot log in",
+        ),
         Login::Inactive => (String::new(), "inactive under MKE 3: not made again"),
-        Login::BadName if tables.data.reserved_prefixes.iter().any(|p| person.user.name.starts_with(p)) => {
-            (String::new(), "the name is one that Kubernetes keeps for its own components: rename the user first")
+        Login::BadName
+            if tables
+                .data
+                .reserved_prefixes
+                .iter()
+                .any(|p| person.user.name.starts_with(p)) =>
+        {
+            (
+                String::new(),
+                "the name is one that Kubernetes keeps for its own components: rename the user first",
+            )
         }
-        Login::BadName => (String::new(), "the name is empty, too long or has control characters: rename the user first"),
-        Login::Duplicate => (String::new(), "the accounts hold the name twice: record them again"),
+        Login::BadName => (
+            String::new(),
+            "the name is empty, too long or has control characters: rename the user first",
+        ),
+        Login::Duplicate => (
+            String::new(),
+            "the accounts hold the name twice: record them again",
+        ),
     };
     (to, reason.to_owned())
 }
@@ -116,20 +157,49 @@ fn report(directory: &Directory, tables: &RbacTables, findings: &mut Vec<Finding
         };
         let message = match names.len() {
             1 => format!("1 user {what}: {}", names[0]),
-            n => format!("{n} users {what}: {}", listed(names.into_iter(), tables.data.limits.named_in_message)),
+            n => format!(
+                "{n} users {what}: {}",
+                listed(names.into_iter(), tables.data.limits.named_in_message)
+            ),
         };
         findings.push(tables.findings.finding(code, subject, message));
     };
     let is = |login: Login| move |person: &Person| person.login == login;
-    about(codes::DUPLICATE, "more than once in the accounts", &is(Login::Duplicate));
-    about(codes::USER_NAME, "with a name that cannot be used", &is(Login::BadName));
-    about(codes::USER_INACTIVE, "inactive and not made again", &is(Login::Inactive));
-    about(codes::PASSWORD_RESET, "with a password that Dex cannot check", &is(Login::Reset));
-    about(codes::PASSWORD_UNKNOWN, "whose kind of password hash is not known", &is(Login::PasswordMaybe));
-    about(codes::LDAP_USERS, "from LDAP, which will not be configured", &is(Login::LdapLost));
-    about(codes::USER_ID, "without account id, so that audit trails will not match", &|person| {
-        person.user.id.is_empty() && matches!(person.login, Login::Password | Login::PasswordMaybe)
-    });
+    about(
+        codes::DUPLICATE,
+        "more than once in the accounts",
+        &is(Login::Duplicate),
+    );
+    about(
+        codes::USER_NAME,
+        "with a name that cannot be used",
+        &is(Login::BadName),
+    );
+    about(
+        codes::USER_INACTIVE,
+        "inactive and not made again",
+        &is(Login::Inactive),
+    );
+    about(
+        codes::PASSWORD_RESET,
+        "with a password that Dex cannot check",
+        &is(Login::Reset),
+    );
+    about(
+        codes::PASSWORD_UNKNOWN,
+        "whose kind of password hash is not known",
+        &is(Login::PasswordMaybe),
+    );
+    about(
+        codes::LDAP_USERS,
+        "from LDAP, which will not be configured",
+        &is(Login::LdapLost),
+    );
+    about(
+        codes::USER_ID,
+        "without account id, so that audit trails will not match",
+        &|person| person.user.id.is_empty() && matches!(person.login, Login::Password | Login::PasswordMaybe),
+    );
     let can_log_in = |person: &Person| {
         person.user.admin
             && matches!(

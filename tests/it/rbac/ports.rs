@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 /// The list in the documented upgrade summary, in its order.
 const SUMMARY: [u32; 23] = [
-    2377, 6444, 7946, 9055, 12376, 12378, 12379, 12380, 12381, 12382, 12383, 12384, 12385, 12386, 12387, 12388, 12389,
-    12391, 12392, 179, 12390, 2376, 443,
+    2377, 6444, 7946, 9055, 12376, 12378, 12379, 12380, 12381, 12382, 12383, 12384, 12385, 12386, 12387,
+    12388, 12389, 12391, 12392, 179, 12390, 2376, 443,
 ];
 
 fn release(mke: &str) -> Release {
@@ -30,7 +30,12 @@ fn gateway(http: u32, https: u32) -> Options {
     }
 }
 
-fn run(leaves: &[(&str, Value)], options: &Options, mke: &str, facts: Option<&Facts>) -> (Vec<PortRow>, Vec<Finding>) {
+fn run(
+    leaves: &[(&str, Value)],
+    options: &Options,
+    mke: &str,
+    facts: Option<&Facts>,
+) -> (Vec<PortRow>, Vec<Finding>) {
     let tables = PortTables::load(&Bundle::embedded()).unwrap();
     convert_ports(&tables, &config(leaves), options, &release(mke), facts)
 }
@@ -64,7 +69,11 @@ fn the_summary_lists_the_documented_ports_in_their_order() {
     let (rows, findings) = run(&[], &gateway(33000, 33001), "4.1.5", Some(&facts(&[], 0)));
     assert_eq!(retired_numbers(&rows), SUMMARY);
     assert_eq!(all_codes(&findings), ["PORTS-LOAD-BALANCER"]);
-    assert!(findings[0].message.contains("443 to NodePort 33001"), "{}", findings[0].message);
+    assert!(
+        findings[0].message.contains("443 to NodePort 33001"),
+        "{}",
+        findings[0].message
+    );
     for (port, fate) in [
         ("9443", PortFate::New),
         ("8132", PortFate::New),
@@ -96,12 +105,24 @@ fn chosen_ports_stand_in_place_of_the_defaults() {
     let mut wanted = SUMMARY.to_vec();
     wanted.splice(21.., [3376, 8443, 7443, 9200]);
     assert_eq!(retired_numbers(&rows), wanted);
-    assert_eq!(at(&rows, "8443").setting.as_deref(), Some("cluster_config.controller_port"));
+    assert_eq!(
+        at(&rows, "8443").setting.as_deref(),
+        Some("cluster_config.controller_port")
+    );
     assert_eq!(at(&rows, "6443").fate, PortFate::New);
     assert_eq!(at(&rows, "9100").fate, PortFate::New);
-    assert_eq!(at(&rows, "30000-32767").setting.as_deref(), Some("cluster_config.nodeport_range"));
+    assert_eq!(
+        at(&rows, "30000-32767").setting.as_deref(),
+        Some("cluster_config.nodeport_range")
+    );
     let moved = found(&findings, "PORTS-MOVED");
-    assert_eq!(moved.iter().map(|finding| finding.subject.line).collect::<Vec<_>>(), [Some(3), Some(4)]);
+    assert_eq!(
+        moved
+            .iter()
+            .map(|finding| finding.subject.line)
+            .collect::<Vec<_>>(),
+        [Some(3), Some(4)]
+    );
 }
 
 #[test]
@@ -110,7 +131,10 @@ fn a_port_that_gets_a_new_owner_is_not_to_be_closed() {
     let (rows, findings) = run(&leaves, &gateway(33000, 33001), "4.1.5", Some(&facts(&[], 0)));
     assert!(!retired_numbers(&rows).contains(&9443));
     let row = at(&rows, "9443");
-    assert_eq!((row.fate, row.before.as_str(), row.after.as_str()), (PortFate::Kept, "MKE interface and API", "k0s join API"));
+    assert_eq!(
+        (row.fate, row.before.as_str(), row.after.as_str()),
+        (PortFate::Kept, "MKE interface and API", "k0s join API")
+    );
     assert_eq!(found(&findings, "PORTS-REUSED")[0].subject.line, Some(1));
     // Nor one within the range of NodePorts.
     let leaves = [("cluster_config.nodeport_range", text("12000-13000"))];
@@ -134,13 +158,18 @@ fn gateway_ports_must_be_chosen_and_free_ones_are_proposed() {
     let none = Options::default();
     let remedy = |leaves: &[(&str, Value)], options: &Options, used: &[u32]| {
         let (rows, findings) = run(leaves, options, "4.1.5", Some(&facts(used, 0)));
-        assert!(!rows.iter().any(|row| row.after.starts_with("gateway")), "no row before the choice");
+        assert!(
+            !rows.iter().any(|row| row.after.starts_with("gateway")),
+            "no row before the choice"
+        );
         let finding = found(&findings, "GATEWAY-PORTS")[0].clone();
         assert_eq!(finding.severity, Severity::Blocking);
         finding.remedy
     };
     let pair = |http: u32, https: u32| {
-        format!("add --gateway-http-node-port {http} --gateway-https-node-port {https}, which are free as far as the inputs tell")
+        format!(
+            "add --gateway-http-node-port {http} --gateway-https-node-port {https}, which are free as far as the inputs tell"
+        )
     };
     assert_eq!(remedy(&[], &none, &[]), pair(33000, 33001));
     assert_eq!(remedy(&[], &none, &[33001, 32768]), pair(33000, 32769));
@@ -150,19 +179,33 @@ fn gateway_ports_must_be_chosen_and_free_ones_are_proposed() {
     // The ingress controller stays and holds 33000 to 33002.
     let ingress = [("cluster_config.ingress_controller.enabled", Value::Bool(true))];
     assert_eq!(remedy(&ingress, &none, &[]), pair(32768, 32769));
-    let one = Options { gateway_https_node_port: Some(33000), ..Options::default() };
+    let one = Options {
+        gateway_https_node_port: Some(33000),
+        ..Options::default()
+    };
     assert_eq!(remedy(&[], &one, &[]), pair(33001, 33000));
     // Removing an ingress controller that is off gives no NodePorts.
-    let remove = Options { remove_ingress_nginx: true, ..Options::default() };
+    let remove = Options {
+        remove_ingress_nginx: true,
+        ..Options::default()
+    };
     assert_eq!(remedy(&[], &remove, &[]), pair(33000, 33001));
-    assert_eq!(found(&run(&[], &remove, "4.1.5", None).1, "GATEWAY-INGRESS").len(), 1);
+    assert_eq!(
+        found(&run(&[], &remove, "4.1.5", None).1, "GATEWAY-INGRESS").len(),
+        1
+    );
 }
 
 #[test]
 fn the_gateway_takes_over_the_ports_of_a_removed_ingress_controller() {
-    let at_port = |index: usize, key: &str| format!("cluster_config.ingress_controller.ingress_exposed_ports[{index}].{key}");
+    let at_port = |index: usize, key: &str| {
+        format!("cluster_config.ingress_controller.ingress_exposed_ports[{index}].{key}")
+    };
     let keys: Vec<(String, Value)> = vec![
-        ("cluster_config.ingress_controller.enabled".to_owned(), Value::Bool(true)),
+        (
+            "cluster_config.ingress_controller.enabled".to_owned(),
+            Value::Bool(true),
+        ),
         (at_port(0, "port"), Value::Integer(80)),
         (at_port(0, "node_port"), Value::Integer(33080)),
         (at_port(1, "port"), Value::Integer(443)),
@@ -170,30 +213,71 @@ fn the_gateway_takes_over_the_ports_of_a_removed_ingress_controller() {
         (at_port(2, "port"), Value::Integer(9000)),
         (at_port(2, "node_port"), Value::Integer(33900)),
     ];
-    let leaves: Vec<(&str, Value)> = keys.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
-    let remove = Options { remove_ingress_nginx: true, external_address: "mke:8443".into(), ..Options::default() };
+    let leaves: Vec<(&str, Value)> = keys
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.clone()))
+        .collect();
+    let remove = Options {
+        remove_ingress_nginx: true,
+        external_address: "mke:8443".into(),
+        ..Options::default()
+    };
     let used = facts(&[33080, 33443, 33900], 0);
     let (rows, findings) = run(&leaves, &remove, "4.1.5", Some(&used));
     assert_eq!(all_codes(&findings), ["PORTS-LOAD-BALANCER"]);
-    assert!(findings[0].message.contains("8443 to NodePort 33443"), "{}", findings[0].message);
-    assert_eq!((at(&rows, "33443").fate, at(&rows, "33900").fate), (PortFate::Kept, PortFate::Retired));
+    assert!(
+        findings[0].message.contains("8443 to NodePort 33443"),
+        "{}",
+        findings[0].message
+    );
+    assert_eq!(
+        (at(&rows, "33443").fate, at(&rows, "33900").fate),
+        (PortFate::Kept, PortFate::Retired)
+    );
     assert!(at(&rows, "33443").after.starts_with("gateway"));
-    assert_eq!(retired_numbers(&rows), SUMMARY, "33900 may become another service's NodePort");
+    assert_eq!(
+        retired_numbers(&rows),
+        SUMMARY,
+        "33900 may become another service's NodePort"
+    );
     // Chosen ports win over inherited ones.
-    let (rows, _) = run(&leaves, &Options { remove_ingress_nginx: true, ..gateway(33000, 33001) }, "4.1.5", Some(&used));
-    assert_eq!((at(&rows, "33001").fate, at(&rows, "33443").fate), (PortFate::New, PortFate::Retired));
+    let (rows, _) = run(
+        &leaves,
+        &Options {
+            remove_ingress_nginx: true,
+            ..gateway(33000, 33001)
+        },
+        "4.1.5",
+        Some(&used),
+    );
+    assert_eq!(
+        (at(&rows, "33001").fate, at(&rows, "33443").fate),
+        (PortFate::New, PortFate::Retired)
+    );
 }
 
 #[test]
 fn gateway_ports_that_cannot_be_block() {
     let codes_of = |options: &Options, used: &[u32]| {
         let (_, findings) = run(&[], options, "4.1.5", Some(&facts(used, 0)));
-        findings.into_iter().map(|finding| (finding.severity, finding.code, finding.subject.name)).collect::<Vec<_>>()
+        findings
+            .into_iter()
+            .map(|finding| (finding.severity, finding.code, finding.subject.name))
+            .collect::<Vec<_>>()
     };
     let blocking = |code: &str, port: &str| (Severity::Blocking, code.to_owned(), port.to_owned());
-    assert_eq!(codes_of(&gateway(33000, 33001), &[33001]), [blocking("GATEWAY-PORT-CLASH", "33001")]);
-    assert_eq!(codes_of(&gateway(80, 33001), &[]), [blocking("GATEWAY-PORT-RANGE", "80")]);
-    assert_eq!(codes_of(&gateway(33001, 33001), &[]), [blocking("GATEWAY-PORT-CLASH", "33001")]);
+    assert_eq!(
+        codes_of(&gateway(33000, 33001), &[33001]),
+        [blocking("GATEWAY-PORT-CLASH", "33001")]
+    );
+    assert_eq!(
+        codes_of(&gateway(80, 33001), &[]),
+        [blocking("GATEWAY-PORT-RANGE", "80")]
+    );
+    assert_eq!(
+        codes_of(&gateway(33001, 33001), &[]),
+        [blocking("GATEWAY-PORT-CLASH", "33001")]
+    );
 }
 
 #[test]
@@ -203,9 +287,16 @@ fn before_4_1_5_the_gateway_has_defaults() {
     assert!(found(&findings, "GATEWAY-PORTS").is_empty());
     let range = [("cluster_config.nodeport_range", text("30000-32767"))];
     let (rows, _) = run(&range, &Options::default(), "4.1.0", Some(&facts(&[], 0)));
-    assert_eq!((at(&rows, "30000").fate, at(&rows, "30001").fate), (PortFate::New, PortFate::New));
+    assert_eq!(
+        (at(&rows, "30000").fate, at(&rows, "30001").fate),
+        (PortFate::New, PortFate::New)
+    );
     let (_, findings) = run(&[], &Options::default(), "4.1.10", Some(&facts(&[], 0)));
-    assert_eq!(found(&findings, "GATEWAY-PORTS").len(), 1, "4.1.10 is newer than 4.1.5");
+    assert_eq!(
+        found(&findings, "GATEWAY-PORTS").len(),
+        1,
+        "4.1.10 is newer than 4.1.5"
+    );
 }
 
 #[test]
@@ -214,27 +305,58 @@ fn strangers_on_needed_ports_are_found_once_per_port() {
         address: "10.0.0.1".into(),
         hostname: Some(name.into()),
         role: Some(role),
-        listening: Some(ports.iter().map(|(port, process)| ((*port).to_owned(), (*process).to_owned())).collect::<BTreeMap<_, _>>()),
+        listening: Some(
+            ports
+                .iter()
+                .map(|(port, process)| ((*port).to_owned(), (*process).to_owned()))
+                .collect::<BTreeMap<_, _>>(),
+        ),
         ..HostFacts::default()
     };
     let facts = Facts {
         hosts: vec![
-            host("m2", Role::Manager, &[("9443", "java"), ("10250", "hyperkube"), ("6443", "docker-proxy")]),
-            host("m1", Role::Manager, &[("9443", "nginx"), ("443", "docker-proxy"), ("12379", "docker-proxy")]),
-            host("w1", Role::Worker, &[("9443", "java"), ("10250", "agent"), ("8132", "java")]),
+            host(
+                "m2",
+                Role::Manager,
+                &[("9443", "java"), ("10250", "hyperkube"), ("6443", "docker-proxy")],
+            ),
+            host(
+                "m1",
+                Role::Manager,
+                &[
+                    ("9443", "nginx"),
+                    ("443", "docker-proxy"),
+                    ("12379", "docker-proxy"),
+                ],
+            ),
+            host(
+                "w1",
+                Role::Worker,
+                &[("9443", "java"), ("10250", "agent"), ("8132", "java")],
+            ),
         ],
         ..facts(&[], 0)
     };
     let (_, findings) = run(&[], &gateway(33000, 33001), "4.1.5", Some(&facts));
     let strangers: Vec<_> = found(&findings, "PORTS-STRANGER")
         .into_iter()
-        .map(|finding| (finding.subject.name.as_str(), finding.message.as_str(), finding.hosts.join(" ")))
+        .map(|finding| {
+            (
+                finding.subject.name.as_str(),
+                finding.message.as_str(),
+                finding.hosts.join(" "),
+            )
+        })
         .collect();
     assert_eq!(
         strangers,
         [
             ("10250", "agent listens on the port of kubelet", "w1".to_owned()),
-            ("9443", "java, nginx listens on the port of k0s join API", "m1 m2".to_owned()),
+            (
+                "9443",
+                "java, nginx listens on the port of k0s join API",
+                "m1 m2".to_owned()
+            ),
         ]
     );
     // MKE 3 itself holds the port that it was told to use.
@@ -252,5 +374,8 @@ fn settings_that_are_no_ports_are_named() {
     let (rows, findings) = run(&leaves, &gateway(33000, 33001), "4.1.5", Some(&facts(&[], 0)));
     assert_eq!(retired_numbers(&rows), SUMMARY);
     assert_eq!(found(&findings, "PORTS-VALUE")[0].subject.line, Some(1));
-    assert_eq!(found(&findings, "PORTS-NODEPORT-RANGE")[0].severity, Severity::Blocking);
+    assert_eq!(
+        found(&findings, "PORTS-NODEPORT-RANGE")[0].severity,
+        Severity::Blocking
+    );
 }

@@ -28,7 +28,12 @@ fn subject() -> impl Strategy<Value = SubjectRef> {
 }
 
 fn a_user() -> impl Strategy<Value = User> {
-    let password = proptest::option::of(prop_oneof![Just("bcrypt"), Just("pbkdf2"), Just("none"), Just("odd")]);
+    let password = proptest::option::of(prop_oneof![
+        Just("bcrypt"),
+        Just("pbkdf2"),
+        Just("none"),
+        Just("odd")
+    ]);
     (name(), any::<[bool; 3]>(), password).prop_map(|(name, [admin, active, ldap], password)| User {
         id: String::new(),
         name,
@@ -40,7 +45,10 @@ fn a_user() -> impl Strategy<Value = User> {
 }
 
 fn some_members() -> impl Strategy<Value = Vec<Member>> {
-    vec((name(), any::<bool>()).prop_map(|(user, admin)| Member { user, admin }), 0..4)
+    vec(
+        (name(), any::<bool>()).prop_map(|(user, admin)| Member { user, admin }),
+        0..4,
+    )
 }
 
 fn an_org() -> impl Strategy<Value = Organization> {
@@ -76,33 +84,58 @@ fn accounts() -> impl Strategy<Value = Accounts> {
     (
         vec(a_user(), 0..8),
         vec(an_org(), 0..5),
-        vec((name(), name()).prop_map(|(id, name)| SwarmRole { id, name, system: false }), 0..4),
-        vec((subject(), name(), name()).prop_map(|(subject, role, collection)| Grant { subject, role, collection }), 0..5),
+        vec(
+            (name(), name()).prop_map(|(id, name)| SwarmRole {
+                id,
+                name,
+                system: false,
+            }),
+            0..4,
+        ),
+        vec(
+            (subject(), name(), name()).prop_map(|(subject, role, collection)| Grant {
+                subject,
+                role,
+                collection,
+            }),
+            0..5,
+        ),
         vec(a_binding(), 0..6),
-        vec(prop_oneof![name(), name().prop_map(|name| format!("{name}-team")), Just("none".to_owned())], 0..4),
+        vec(
+            prop_oneof![
+                name(),
+                name().prop_map(|name| format!("{name}-team")),
+                Just("none".to_owned())
+            ],
+            0..4,
+        ),
         any::<bool>(),
     )
-        .prop_map(|(users, organizations, roles, grants, bindings, cluster_roles, ldap)| Accounts {
-            users,
-            organizations,
-            roles,
-            grants,
-            bindings,
-            cluster_roles,
-            ldap: ldap.then(Default::default),
-            ..Accounts::default()
-        })
+        .prop_map(
+            |(users, organizations, roles, grants, bindings, cluster_roles, ldap)| Accounts {
+                users,
+                organizations,
+                roles,
+                grants,
+                bindings,
+                cluster_roles,
+                ldap: ldap.then(Default::default),
+                ..Accounts::default()
+            },
+        )
 }
 
 fn is_label(name: &str) -> bool {
     (1..=63).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !name.starts_with('-')
         && !name.ends_with('-')
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
     fn everything_has_one_outcome_and_a_name_of_its_own(accounts in accounts()) {
