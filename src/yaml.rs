@@ -21,3 +21,8 @@ pub enum Node {
     /// A mapping.
     Map(BTreeMap<String, Node>),
 }
+
+/// Reads one YAML document into a type. Duplicate keys are refused; the error says line and column.
+pub fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, serde_yaml::Error> {
+    serde_yaml::from_str(text)
+}
