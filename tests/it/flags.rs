@@ -13,7 +13,8 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-static TABLES: LazyLock<FlagTables> = LazyLock::new(|| FlagTables::load(&Bundle::embedded()).unwrap());
+static TABLES: LazyLock<FlagTables> =
+    LazyLock::new(|| FlagTables::load(&Bundle::embedded()).expect("the tables load"));
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,7 +33,7 @@ struct Vector {
 }
 
 fn vectors() -> Vec<Vector> {
-    mkectl::yaml::read(include_str!("../../testdata/flag-vectors.yaml")).unwrap()
+    mkectl::yaml::read(include_str!("../../testdata/flag-vectors.yaml")).expect("the vectors are YAML")
 }
 
 fn raw(component: Component, profile: Option<&str>, texts: &[&str]) -> Vec<RawFlag> {
@@ -491,6 +492,7 @@ fn text() -> impl Strategy<Value = String> {
             format!("--authentication-token-webhook={CANARY}"),
             format!("--node-labels=token={CANARY}"),
             format!("--manifest-url=https://user:{CANARY}@host/x"),
+            format!("manifest-url-header=Authorization:{CANARY}"),
             format!("--manifest-url-header=Authorization:{CANARY}"),
         ]),
     ]

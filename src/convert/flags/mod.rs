@@ -5,11 +5,14 @@
 //! carried over is a warning with a reason and something to do, because the documented behaviour of the upgrade is to go on.
 //! What the tables say is data: `plans/upgrade/kubernetes/`.
 
+mod admit;
 mod convert;
 mod draft;
 pub(crate) mod flow;
 mod gate_flags;
 pub(crate) mod gates;
+mod in_profiles;
+mod place;
 pub(crate) mod policy;
 mod raw;
 pub(crate) mod tables;

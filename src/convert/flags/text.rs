@@ -107,22 +107,29 @@ impl SecretNames {
         self.exact.contains(&name) || self.words.iter().any(|word| name.contains(word.as_str()))
     }
 
+    /// True when a text has the name of a secret anywhere in it.
+    fn mentions(&self, text: &str) -> bool {
+        let text = text.to_lowercase().replace('_', "-");
+        let mut names = self.words.iter().chain(&self.exact);
+        names.any(|name| text.contains(name.as_str()))
+    }
+
     /// True when a value itself looks like a secret: `token=…` inside it, or a URL with a password.
     pub(crate) fn inside(&self, value: &str) -> bool {
         let credentials = value
             .split_once("://")
             .is_some_and(|(_, rest)| rest.split('/').next().is_some_and(|host| host.contains('@')));
-        credentials || (value.contains(['=', ':', ' ']) && self.named(value))
+        credentials || (value.contains(['=', ':', ' ']) && self.mentions(value))
     }
 
     /// A text that could not be read as a flag, with everything behind a secret's name hidden.
     pub(crate) fn hide(&self, text: &str) -> String {
         let text = text.trim();
-        if !self.named(text) && !self.inside(text) {
+        if !self.mentions(text) && !self.inside(text) {
             return text.to_owned();
         }
         match text.find(|c: char| c.is_whitespace() || matches!(c, '=' | ':' | '"' | '\'' | ',')) {
-            Some(at) if text.starts_with('-') || self.named(&text[..at]) => {
+            Some(at) if text.starts_with('-') || self.mentions(&text[..at]) => {
                 let separator: String = text[at..].chars().take(1).filter(|c| !c.is_control()).collect();
                 format!("{}{separator}{HIDDEN}", &text[..at])
             }

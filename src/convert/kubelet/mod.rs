@@ -3,6 +3,7 @@
 //! A profile that k0s or the kubelet refuses keeps nodes from joining, and from v1.34.1+k0s.0 on makes k0s refuse the whole
 //! configuration. So a value goes into a profile only when its type, its range and the kubelet's checks across fields allow it.
 
+mod field;
 mod fields;
 mod precedence;
 mod profiles;
