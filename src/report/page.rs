@@ -1,0 +1,449 @@
+//! Blocks on a terminal: wrapping, columns, colours.
+//!
+//! Invariant: with a width of 80 or more no line is wider than that. Every line leaves through [`Page::emit`].
+
+use super::doc::{Bar, Block, Branch, Line, Row, Rule, Section, Span, Table, Tone, Trees};
+use crate::text::{break_at, width};
+use console::Style as Paint;
+
+/// How to write for a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Columns; below 40 counts as 40.
+    pub width: usize,
+    /// Escape sequences for colour.
+    pub color: bool,
+    /// Characters beyond ASCII; without, ours have stand-ins and others read `\u{e9}`.
+    pub unicode: bool,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Style { width: 100, color: false, unicode: true }
+    }
+}
+
+/// Two trees stand side by side from this width on.
+const SIDE_BY_SIDE: usize = 100;
+/// Space between columns.
+const GAP: usize = 2;
+/// Narrowest column that is still broken into lines.
+const NARROW: usize = 8;
+
+pub(super) struct Page {
+    style: Style,
+    out: String,
+    blank: bool,
+}
+
+type Spans = Vec<(Tone, String)>;
+
+impl Page {
+    pub(super) fn new(style: &Style) -> Page {
+        Page { style: Style { width: style.width.max(40), ..*style }, out: String::new(), blank: true }
+    }
+
+    pub(super) fn finish(self) -> String {
+        self.out
+    }
+
+    pub(super) fn section(&mut self, section: &Section) {
+        self.gap();
+        self.heading(&section.title, &section.gist);
+        self.gap();
+        self.blocks(&section.blocks);
+    }
+
+    pub(super) fn blocks(&mut self, blocks: &[Block]) {
+        for block in blocks {
+            self.block(block);
+        }
+    }
+
+    fn block(&mut self, block: &Block) {
+        match block {
+            Block::Text { indent, mark, line } => {
+                let mark = mark.as_ref().map(|mark| self.span(mark));
+                let lead = mark.as_ref().map_or(0, |(_, text)| width(text) + 1);
+                let lines = self.wrapped(line, self.style.width.saturating_sub(indent + lead));
+                for (at, spans) in lines.into_iter().enumerate() {
+                    let mut out: Spans = vec![(Tone::Plain, " ".repeat(*indent))];
+                    match (&mark, at) {
+                        (Some((tone, text)), 0) => out.push((*tone, format!("{text} "))),
+                        _ => out.push((Tone::Plain, " ".repeat(lead))),
+                    }
+                    out.extend(spans);
+                    self.emit(out);
+                }
+            }
+            Block::Facts(rows) => self.facts(rows),
+            Block::Table(table) => self.table(table),
+            Block::Trees(trees) => self.trees(trees),
+            Block::Rule(rule) => self.rule(rule),
+            Block::Bars(bars) => self.bars(bars),
+            Block::Heading(line) => {
+                self.gap();
+                for spans in self.wrapped(line, self.style.width - 2) {
+                    self.emit([vec![(Tone::Plain, "  ".to_owned())], spans].concat());
+                }
+            }
+            Block::Gap => self.gap(),
+        }
+    }
+
+    pub(super) fn gap(&mut self) {
+        if !self.blank {
+            self.out.push('\n');
+            self.blank = true;
+        }
+    }
+
+    fn heading(&mut self, title: &str, gist: &str) {
+        let line = Line::new().strong(title).dim(if gist.is_empty() { "" } else { "  " }).dim(gist);
+        for spans in self.wrapped(&line, self.style.width) {
+            self.emit(spans);
+        }
+        let rule = self.glyphs("─").repeat(self.style.width);
+        self.emit(vec![(Tone::Dim, rule)]);
+    }
+
+    fn facts(&mut self, rows: &[(&'static str, Line)]) {
+        let label = rows.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
+        let room = self.style.width.saturating_sub(label + 4);
+        for (name, line) in rows {
+            for (at, spans) in self.wrapped(line, room).into_iter().enumerate() {
+                let name = if at == 0 { *name } else { "" };
+                let mut out: Spans = vec![(Tone::Dim, format!("  {name:label$}  "))];
+                out.extend(spans);
+                self.emit(out);
+            }
+        }
+    }
+
+    fn table(&mut self, table: &Table) {
+        let columns = table.head.len();
+        let mut natural: Vec<usize> =
+            table.head.iter().map(|title| if table.show_head { width(title) } else { 0 }).collect();
+        for row in &table.rows {
+            for (at, cell) in row.cells.iter().enumerate().take(columns) {
+                let size: usize = cell.spans().iter().map(|span| width(&self.span(span).1)).sum();
+                natural[at] = natural[at].max(size);
+            }
+        }
+        let room = self.style.width.saturating_sub(table.indent);
+        let stacked = table.stack.filter(|_| total(&natural) > room);
+        let upright = stacked.unwrap_or(columns);
+        let widths = fit(natural[..upright].to_vec(), room);
+        // Beneath the second column, so that the marks in the first stay free.
+        let under = table.indent + widths.first().map_or(0, |mark| mark + GAP) + if stacked.is_some() { 2 } else { 0 };
+        if table.show_head && stacked.is_none() {
+            let head: Vec<Line> = table.head.iter().map(|title| Line::new().dim(title)).collect();
+            self.cells(table.indent, &head, &widths);
+        }
+        for row in &table.rows {
+            let split = upright.min(row.cells.len());
+            self.cells(table.indent, &row.cells[..split], &widths);
+            self.beneath(under, &row.cells[split..], row);
+        }
+    }
+
+    fn beneath(&mut self, indent: usize, cells: &[Line], row: &Row) {
+        for line in cells.iter().filter(|cell| !cell.is_empty()).chain(&row.notes) {
+            for spans in self.wrapped(line, self.style.width.saturating_sub(indent)) {
+                self.emit([vec![(Tone::Plain, " ".repeat(indent))], spans].concat());
+            }
+        }
+    }
+
+    fn cells(&mut self, indent: usize, cells: &[Line], widths: &[usize]) {
+        let mut columns: Vec<std::vec::IntoIter<Spans>> = cells
+            .iter()
+            .zip(widths)
+            .map(|(cell, size)| self.wrapped(cell, *size).into_iter())
+            .collect();
+        let height = columns.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
+        for _ in 0..height {
+            let mut out: Spans = vec![(Tone::Plain, " ".repeat(indent))];
+            for (at, column) in columns.iter_mut().enumerate() {
+                let spans = column.next().unwrap_or_default();
+                let used: usize = spans.iter().map(|(_, text)| width(text)).sum();
+                out.extend(spans);
+                out.push((Tone::Plain, " ".repeat(widths[at].saturating_sub(used) + GAP)));
+            }
+            self.emit(out);
+        }
+    }
+
+    fn trees(&mut self, trees: &Trees) {
+        if self.style.width < SIDE_BY_SIDE {
+            for (side, title) in trees.titles.iter().enumerate() {
+                self.gap();
+                self.emit(vec![(Tone::Dim, format!("  {title}"))]);
+                for row in &trees.rows {
+                    let branch = &row[side];
+                    if !branch.line.is_empty() {
+                        for spans in self.branch(branch, self.style.width - 2) {
+                            self.emit([vec![(Tone::Plain, "  ".to_owned())], spans].concat());
+                        }
+                    }
+                }
+            }
+            return;
+        }
+        let half = (self.style.width - 2 - GAP) / 2;
+        self.emit(vec![(Tone::Dim, format!("  {:half$}  {}", trees.titles[0], trees.titles[1]))]);
+        for row in &trees.rows {
+            let left = self.branch(&row[0], half);
+            let right = self.branch(&row[1], half);
+            let rest = |branch: &Branch| vec![(Tone::Dim, self.glyphs(branch.hang))];
+            let (empty_left, empty_right) = (rest(&row[0]), rest(&row[1]));
+            for at in 0..left.len().max(right.len()) {
+                let left = left.get(at).unwrap_or(&empty_left);
+                let used: usize = left.iter().map(|(_, text)| width(text)).sum();
+                let mut out: Spans = vec![(Tone::Plain, "  ".to_owned())];
+                out.extend(left.iter().cloned());
+                out.push((Tone::Plain, " ".repeat(half.saturating_sub(used) + GAP)));
+                out.extend(right.get(at).unwrap_or(&empty_right).iter().cloned());
+                self.emit(out);
+            }
+        }
+    }
+
+    fn branch(&self, branch: &Branch, room: usize) -> Vec<Spans> {
+        let prefix = self.glyphs(branch.prefix);
+        let room = room.saturating_sub(width(&prefix)).max(1);
+        self.wrapped(&branch.line, room)
+            .into_iter()
+            .enumerate()
+            .map(|(at, spans)| {
+                let lead = if at == 0 { prefix.clone() } else { self.glyphs(branch.hang) };
+                [vec![(Tone::Dim, lead)], spans].concat()
+            })
+            .collect()
+    }
+
+    fn rule(&mut self, rule: &Rule) {
+        let room = self.style.width - 2;
+        if rule.heavy {
+            let bar = self.glyphs("━").repeat(room);
+            self.gap();
+            self.emit(vec![(rule.tone, format!("  {bar}"))]);
+            for line in std::iter::once(&rule.label).chain(&rule.notes) {
+                for spans in self.wrapped(line, room - 2) {
+                    self.emit([vec![(Tone::Plain, "    ".to_owned())], spans].concat());
+                }
+            }
+            self.emit(vec![(rule.tone, format!("  {bar}"))]);
+            self.gap();
+            return;
+        }
+        let dash = self.glyphs("─");
+        let mut lines = self.wrapped(&rule.label, room - 8);
+        let last = lines.pop().unwrap_or_default();
+        for spans in lines {
+            self.emit([vec![(Tone::Plain, "       ".to_owned())], spans].concat());
+        }
+        let used: usize = last.iter().map(|(_, text)| width(text)).sum();
+        let mut out: Spans = vec![(rule.tone, format!("  {} ", dash.repeat(4)))];
+        out.extend(last);
+        out.push((rule.tone, format!(" {}", dash.repeat(room.saturating_sub(used + 6)))));
+        self.gap();
+        self.emit(out);
+        for note in &rule.notes {
+            for spans in self.wrapped(note, room - 5) {
+                self.emit([vec![(Tone::Plain, "       ".to_owned())], spans].concat());
+            }
+        }
+        self.gap();
+    }
+
+    fn bars(&mut self, bars: &[Bar]) {
+        let times: Vec<String> = bars
+            .iter()
+            .map(|bar| {
+                let (start, end) = (crate::text::duration(bar.start), crate::text::duration(bar.end));
+                self.glyphs(&format!("{start} – {end}"))
+            })
+            .collect();
+        let label = bars.iter().map(|bar| width(&self.glyphs(&bar.label))).max().unwrap_or(0).min(24);
+        let time = times.iter().map(|time| width(time)).max().unwrap_or(0);
+        let room = self.style.width.saturating_sub(label + time + 8).clamp(10, 80);
+        let end = bars.iter().map(|bar| bar.end).max().unwrap_or(0).max(1);
+        let (full, empty) = (self.glyphs("█"), self.glyphs("░"));
+        for (bar, time) in bars.iter().zip(times) {
+            let scale = |seconds: u64| (u128::from(seconds) * room as u128 / u128::from(end)) as usize;
+            let from = scale(bar.start).min(room - 1);
+            let to = scale(bar.end).clamp(from + 1, room);
+            let name = crate::text::truncate(&self.glyphs(&bar.label), label, &self.glyphs("…"));
+            let out = vec![
+                (Tone::Plain, format!("    {}  ", crate::text::pad(&name, label))),
+                (Tone::Dim, empty.repeat(from)),
+                (bar.tone, full.repeat(to - from)),
+                (Tone::Dim, empty.repeat(room - to)),
+                (Tone::Dim, format!("  {time}")),
+            ];
+            self.emit(out);
+        }
+    }
+
+    fn span(&self, span: &Span) -> (Tone, String) {
+        (span.tone(), self.glyphs(span.text()))
+    }
+
+    /// Our signs, and everybody's letters, in ASCII where the terminal has no more.
+    fn glyphs(&self, text: &str) -> String {
+        if self.style.unicode || text.is_ascii() {
+            return text.to_owned();
+        }
+        let mut out = String::with_capacity(text.len());
+        for c in text.chars() {
+            match c {
+                '→' => out.push_str("->"),
+                '…' => out.push_str("..."),
+                '─' | '–' | '—' => out.push('-'),
+                '━' => out.push('='),
+                '│' => out.push('|'),
+                '├' => out.push('|'),
+                '└' => out.push('`'),
+                '·' | '•' => out.push('*'),
+                '≈' => out.push('~'),
+                '✗' => out.push('x'),
+                '✓' => out.push('+'),
+                '█' => out.push('#'),
+                '░' => out.push('.'),
+                '×' => out.push('x'),
+                '▲' => out.push('!'),
+                '○' => out.push('o'),
+                '\u{FFFD}' => out.push('?'),
+                c if c.is_ascii() => out.push(c),
+                c => out.extend(c.escape_unicode()),
+            }
+        }
+        out
+    }
+
+    fn wrapped(&self, line: &Line, room: usize) -> Vec<Spans> {
+        wrap_spans(line.spans().iter().map(|span| self.span(span)), room.max(1))
+    }
+
+    fn emit(&mut self, spans: Spans) {
+        let mut last = spans.len();
+        while last > 0 && spans[last - 1].1.trim_end().is_empty() {
+            last -= 1;
+        }
+        for (at, (tone, text)) in spans[..last].iter().enumerate() {
+            let text = if at + 1 == last { text.trim_end() } else { text };
+            let blank = text.bytes().all(|b| b == b' ');
+            match paint(*tone).filter(|_| self.style.color && !blank) {
+                Some(paint) => self.out.push_str(&paint.force_styling(true).apply_to(text).to_string()),
+                None => self.out.push_str(text),
+            }
+        }
+        self.out.push('\n');
+        self.blank = last == 0;
+    }
+}
+
+fn paint(tone: Tone) -> Option<Paint> {
+    let new = Paint::new();
+    Some(match tone {
+        Tone::Plain => return None,
+        Tone::Strong => new.bold(),
+        Tone::Dim => new.dim(),
+        Tone::Good => new.green(),
+        Tone::Change => new.yellow(),
+        Tone::Bad => new.red(),
+        Tone::Danger => new.red().bold(),
+        Tone::Warn => new.yellow().bold(),
+        Tone::Info => new.cyan(),
+    })
+}
+
+fn total(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
+}
+
+/// Narrows the widest columns until all fit; narrow ones keep what they need.
+fn fit(mut widths: Vec<usize>, room: usize) -> Vec<usize> {
+    while total(&widths) > room {
+        let excess = total(&widths) - room;
+        let Some(widest) = (0..widths.len()).rev().max_by_key(|at| widths[*at]) else { break };
+        let next = widths.iter().copied().filter(|size| *size < widths[widest]).max().unwrap_or(0);
+        let step = excess.min((widths[widest] - next).max(1));
+        let floor = if widths[widest] > NARROW { NARROW } else { 1 };
+        if widths[widest] <= 1 {
+            break;
+        }
+        widths[widest] = widths[widest].saturating_sub(step).max(floor);
+    }
+    widths
+}
+
+/// Breaks spans into lines of at most `room` columns; see [`crate::text::wrap`]. Spaces inside a line stay as they are.
+fn wrap_spans(spans: impl Iterator<Item = (Tone, String)>, room: usize) -> Vec<Spans> {
+    let mut lines: Vec<Spans> = Vec::new();
+    let mut line: Spans = Vec::new();
+    let mut used = 0;
+    // A word may run over spans, so pieces wait here until the word ends.
+    let mut word: Spans = Vec::new();
+    let mut space: Spans = Vec::new();
+    let flush = |word: &mut Spans, space: &mut Spans, line: &mut Spans, used: &mut usize, lines: &mut Vec<Spans>| {
+        let size: usize = word.iter().map(|(_, text)| width(text)).sum();
+        let between: usize = space.iter().map(|(_, text)| width(text)).sum();
+        if size == 0 {
+            return;
+        }
+        if *used > 0 && *used + between + size > room {
+            lines.push(std::mem::take(line));
+            *used = 0;
+            space.clear();
+        } else {
+            line.append(space);
+            *used += between;
+        }
+        for (tone, text) in word.drain(..) {
+            let mut rest = text.as_str();
+            while *used + width(rest) > room {
+                let left = room - *used;
+                let cut = if left == 0 { 0 } else { break_at(rest, left) };
+                if width(&rest[..cut]) <= left {
+                    line.push((tone, rest[..cut].to_owned()));
+                    rest = &rest[cut..];
+                } else if line.is_empty() {
+                    // One character wider than the whole column: nothing can be done but to let it stand.
+                    line.push((tone, rest[..cut].to_owned()));
+                    rest = &rest[cut..];
+                }
+                lines.push(std::mem::take(line));
+                *used = 0;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            *used += width(rest);
+            if !rest.is_empty() {
+                line.push((tone, rest.to_owned()));
+            }
+        }
+    };
+    for (tone, text) in spans {
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let blank = rest.len() - rest.trim_start_matches(' ').len();
+            if blank > 0 {
+                flush(&mut word, &mut space, &mut line, &mut used, &mut lines);
+                space.push((tone, rest[..blank].to_owned()));
+                rest = &rest[blank..];
+                continue;
+            }
+            let end = rest.find(' ').unwrap_or(rest.len());
+            word.push((tone, rest[..end].to_owned()));
+            rest = &rest[end..];
+        }
+    }
+    flush(&mut word, &mut space, &mut line, &mut used, &mut lines);
+    if !line.is_empty() || lines.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
