@@ -12,6 +12,9 @@ use crate::model::Plan;
 pub fn render(plan: &Plan, style: &Style) -> String {
     let view = View::new(plan);
     let mut page = Page::new(style);
+    let (title, gist) = sections::title(&view);
+    page.heading(&title, &gist);
+    page.gap();
     page.blocks(&sections::glance(&view));
     for section in sections::all(&view) {
         page.section(&section);

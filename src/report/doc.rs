@@ -36,7 +36,10 @@ pub struct Span {
 impl Span {
     /// Makes the text harmless and gives it a meaning.
     pub fn new(tone: Tone, text: impl AsRef<str>) -> Span {
-        Span { tone, text: sanitize(text.as_ref()) }
+        Span {
+            tone,
+            text: sanitize(text.as_ref()),
+        }
     }
 
     /// Its meaning.
@@ -124,10 +127,12 @@ impl From<String> for Line {
 /// A row of a table, with lines beneath it that span the columns.
 #[derive(Clone, Debug, Default)]
 pub struct Row {
-    /// One per column.
+    /// One per column; fewer when it is wide.
     pub cells: Vec<Line>,
     /// Beneath.
     pub notes: Vec<Line>,
+    /// The second cell takes the room of all that follow.
+    pub wide: bool,
 }
 
 /// A table.
@@ -148,12 +153,28 @@ pub struct Table {
 impl Table {
     /// A table with these column titles, which a terminal does not show.
     pub fn new(head: &[&'static str]) -> Table {
-        Table { indent: 2, head: head.to_vec(), ..Table::default() }
+        Table {
+            indent: 2,
+            head: head.to_vec(),
+            ..Table::default()
+        }
     }
 
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = Line>) {
-        self.rows.push(Row { cells: cells.into_iter().collect(), notes: Vec::new() });
+        self.rows.push(Row {
+            cells: cells.into_iter().collect(),
+            ..Row::default()
+        });
+    }
+
+    /// Adds a row whose text takes the room of all columns behind the sign.
+    pub fn wide(&mut self, sign: Line, text: Line) {
+        self.rows.push(Row {
+            cells: vec![sign, text],
+            wide: true,
+            ..Row::default()
+        });
     }
 
     /// Adds a line beneath the last row.
@@ -167,10 +188,8 @@ impl Table {
 /// One side of a row of two trees.
 #[derive(Clone, Debug, Default)]
 pub struct Branch {
-    /// Tree lines before the text.
-    pub prefix: &'static str,
-    /// Tree lines before the continuation of a text that was broken.
-    pub hang: &'static str,
+    /// How deep it stands; 0 is a root.
+    pub depth: usize,
     /// Text; empty when this side has nothing here.
     pub line: Line,
 }
@@ -182,6 +201,40 @@ pub struct Trees {
     pub titles: [&'static str; 2],
     /// Rows.
     pub rows: Vec<[Branch; 2]>,
+}
+
+impl Trees {
+    /// The tree lines of one side, per row: before its text, and before the continuation of a text that was broken.
+    pub fn lines(&self, side: usize) -> Vec<[String; 2]> {
+        // From the end, because whether a line goes on depends on what follows.
+        let mut follows: Vec<bool> = Vec::new();
+        let mut out: Vec<[String; 2]> = Vec::with_capacity(self.rows.len());
+        for row in self.rows.iter().rev() {
+            let branch = &row[side];
+            if branch.line.is_empty() {
+                let through = follows
+                    .iter()
+                    .map(|more| if *more { "│   " } else { "    " })
+                    .collect::<String>();
+                out.push([through.clone(), through]);
+                continue;
+            }
+            follows.resize(branch.depth + 1, false);
+            let above: String = follows[..branch.depth]
+                .iter()
+                .map(|more| if *more { "│   " } else { "    " })
+                .collect();
+            let last = !std::mem::replace(&mut follows[branch.depth], true);
+            let [first, rest] = if last {
+                ["└── ", "    "]
+            } else {
+                ["├── ", "│   "]
+            };
+            out.push([format!("{above}{first}"), format!("{above}{rest}")]);
+        }
+        out.reverse();
+        out
+    }
 }
 
 /// A line drawn across.
@@ -201,7 +254,7 @@ pub struct Rule {
 #[derive(Clone, Debug)]
 pub struct Bar {
     /// What.
-    pub label: String,
+    pub label: Span,
     /// From, in seconds.
     pub start: u64,
     /// To, in seconds.
@@ -241,17 +294,29 @@ pub enum Block {
 impl Block {
     /// A paragraph.
     pub fn text(line: impl Into<Line>) -> Block {
-        Block::Text { indent: 2, mark: None, line: line.into() }
+        Block::Text {
+            indent: 2,
+            mark: None,
+            line: line.into(),
+        }
     }
 
     /// A paragraph behind a mark.
     pub fn item(tone: Tone, mark: &str, line: impl Into<Line>) -> Block {
-        Block::Text { indent: 2, mark: Some(Span::new(tone, mark)), line: line.into() }
+        Block::Text {
+            indent: 2,
+            mark: Some(Span::new(tone, mark)),
+            line: line.into(),
+        }
     }
 
     /// A paragraph further in.
     pub fn deeper(line: impl Into<Line>) -> Block {
-        Block::Text { indent: 6, mark: None, line: line.into() }
+        Block::Text {
+            indent: 6,
+            mark: None,
+            line: line.into(),
+        }
     }
 }
 

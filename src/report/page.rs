@@ -2,7 +2,7 @@
 //!
 //! Invariant: with a width of 80 or more no line is wider than that. Every line leaves through [`Page::emit`].
 
-use super::doc::{Bar, Block, Branch, Line, Row, Rule, Section, Span, Table, Tone, Trees};
+use super::doc::{Bar, Block, Line, Row, Rule, Section, Span, Table, Tone, Trees};
 use crate::text::{break_at, width};
 use console::Style as Paint;
 
@@ -19,7 +19,11 @@ pub struct Style {
 
 impl Default for Style {
     fn default() -> Self {
-        Style { width: 100, color: false, unicode: true }
+        Style {
+            width: 100,
+            color: false,
+            unicode: true,
+        }
     }
 }
 
@@ -27,6 +31,8 @@ impl Default for Style {
 const SIDE_BY_SIDE: usize = 100;
 /// Space between columns.
 const GAP: usize = 2;
+/// A text column of this width is broken into lines rather than put beneath.
+const READABLE: usize = 44;
 /// Narrowest column that is still broken into lines.
 const NARROW: usize = 8;
 
@@ -38,9 +44,22 @@ pub(super) struct Page {
 
 type Spans = Vec<(Tone, String)>;
 
+/// What the tables of a section with the same columns need together.
+struct Layout {
+    head: Vec<&'static str>,
+    natural: Vec<usize>,
+}
+
 impl Page {
     pub(super) fn new(style: &Style) -> Page {
-        Page { style: Style { width: style.width.max(40), ..*style }, out: String::new(), blank: true }
+        Page {
+            style: Style {
+                width: style.width.max(40),
+                ..*style
+            },
+            out: String::new(),
+            blank: true,
+        }
     }
 
     pub(super) fn finish(self) -> String {
@@ -55,17 +74,23 @@ impl Page {
     }
 
     pub(super) fn blocks(&mut self, blocks: &[Block]) {
+        let mut layouts: Vec<Layout> = Vec::new();
         for block in blocks {
-            self.block(block);
+            if let Block::Table(table) = block {
+                self.measure(table, &mut layouts);
+            }
+        }
+        for block in blocks {
+            self.block(block, &layouts);
         }
     }
 
-    fn block(&mut self, block: &Block) {
+    fn block(&mut self, block: &Block, layouts: &[Layout]) {
         match block {
             Block::Text { indent, mark, line } => {
                 let mark = mark.as_ref().map(|mark| self.span(mark));
                 let lead = mark.as_ref().map_or(0, |(_, text)| width(text) + 1);
-                let lines = self.wrapped(line, self.style.width.saturating_sub(indent + lead));
+                let lines = self.hung(line, self.style.width.saturating_sub(indent + lead));
                 for (at, spans) in lines.into_iter().enumerate() {
                     let mut out: Spans = vec![(Tone::Plain, " ".repeat(*indent))];
                     match (&mark, at) {
@@ -77,7 +102,7 @@ impl Page {
                 }
             }
             Block::Facts(rows) => self.facts(rows),
-            Block::Table(table) => self.table(table),
+            Block::Table(table) => self.table(table, layouts),
             Block::Trees(trees) => self.trees(trees),
             Block::Rule(rule) => self.rule(rule),
             Block::Bars(bars) => self.bars(bars),
@@ -98,8 +123,11 @@ impl Page {
         }
     }
 
-    fn heading(&mut self, title: &str, gist: &str) {
-        let line = Line::new().strong(title).dim(if gist.is_empty() { "" } else { "  " }).dim(gist);
+    pub(super) fn heading(&mut self, title: &str, gist: &str) {
+        let line = Line::new()
+            .strong(title)
+            .dim(if gist.is_empty() { "" } else { "  " })
+            .dim(gist);
         for spans in self.wrapped(&line, self.style.width) {
             self.emit(spans);
         }
@@ -120,27 +148,52 @@ impl Page {
         }
     }
 
-    fn table(&mut self, table: &Table) {
-        let columns = table.head.len();
-        let mut natural: Vec<usize> =
-            table.head.iter().map(|title| if table.show_head { width(title) } else { 0 }).collect();
+    /// Tables of one section with the same columns stand under each other, so they share widths.
+    fn measure(&self, table: &Table, layouts: &mut Vec<Layout>) {
+        let at = match layouts.iter().position(|layout| layout.head == table.head) {
+            Some(at) => at,
+            None => {
+                let title = |title: &&str| if table.show_head { width(title) } else { 0 };
+                let natural = table.head.iter().map(title).collect();
+                layouts.push(Layout {
+                    head: table.head.clone(),
+                    natural,
+                });
+                layouts.len() - 1
+            }
+        };
         for row in &table.rows {
-            for (at, cell) in row.cells.iter().enumerate().take(columns) {
-                let size: usize = cell.spans().iter().map(|span| width(&self.span(span).1)).sum();
-                natural[at] = natural[at].max(size);
+            let cells = if row.wide { 1 } else { table.head.len() };
+            for (at_cell, cell) in row.cells.iter().enumerate().take(cells) {
+                let size = cell.spans().iter().map(|span| width(&self.span(span).1)).sum();
+                let natural = &mut layouts[at].natural[at_cell];
+                *natural = (*natural).max(size);
             }
         }
+    }
+
+    fn table(&mut self, table: &Table, layouts: &[Layout]) {
+        let natural = layouts
+            .iter()
+            .find(|layout| layout.head == table.head)
+            .map_or(&[][..], |found| &found.natural);
         let room = self.style.width.saturating_sub(table.indent);
-        let stacked = table.stack.filter(|_| total(&natural) > room);
-        let upright = stacked.unwrap_or(columns);
-        let widths = fit(natural[..upright].to_vec(), room);
-        // Beneath the second column, so that the marks in the first stay free.
-        let under = table.indent + widths.first().map_or(0, |mark| mark + GAP) + if stacked.is_some() { 2 } else { 0 };
-        if table.show_head && stacked.is_none() {
+        let (stacked, widths) = arrange(natural, table.stack, room);
+        let upright = widths.len();
+        // Beneath the second column, so that the signs in the first stand free.
+        let sign = table.indent + widths.first().map_or(0, |mark| mark + GAP);
+        let under = if stacked { sign + 2 } else { sign };
+        if table.show_head && !stacked {
             let head: Vec<Line> = table.head.iter().map(|title| Line::new().dim(title)).collect();
             self.cells(table.indent, &head, &widths);
         }
         for row in &table.rows {
+            if row.wide {
+                let rest = self.style.width.saturating_sub(sign);
+                self.cells(table.indent, &row.cells, &[sign - table.indent - GAP, rest]);
+                self.beneath(sign, &[], row);
+                continue;
+            }
             let split = upright.min(row.cells.len());
             self.cells(table.indent, &row.cells[..split], &widths);
             self.beneath(under, &row.cells[split..], row);
@@ -149,7 +202,7 @@ impl Page {
 
     fn beneath(&mut self, indent: usize, cells: &[Line], row: &Row) {
         for line in cells.iter().filter(|cell| !cell.is_empty()).chain(&row.notes) {
-            for spans in self.wrapped(line, self.style.width.saturating_sub(indent)) {
+            for spans in self.hung(line, self.style.width.saturating_sub(indent)) {
                 self.emit([vec![(Tone::Plain, " ".repeat(indent))], spans].concat());
             }
         }
@@ -159,7 +212,7 @@ impl Page {
         let mut columns: Vec<std::vec::IntoIter<Spans>> = cells
             .iter()
             .zip(widths)
-            .map(|(cell, size)| self.wrapped(cell, *size).into_iter())
+            .map(|(cell, size)| self.hung(cell, *size).into_iter())
             .collect();
         let height = columns.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
         for _ in 0..height {
@@ -175,50 +228,52 @@ impl Page {
     }
 
     fn trees(&mut self, trees: &Trees) {
+        let prefixes = [trees.lines(0), trees.lines(1)];
         if self.style.width < SIDE_BY_SIDE {
             for (side, title) in trees.titles.iter().enumerate() {
                 self.gap();
                 self.emit(vec![(Tone::Dim, format!("  {title}"))]);
-                for row in &trees.rows {
-                    let branch = &row[side];
-                    if !branch.line.is_empty() {
-                        for spans in self.branch(branch, self.style.width - 2) {
-                            self.emit([vec![(Tone::Plain, "  ".to_owned())], spans].concat());
-                        }
+                for (row, prefix) in trees.rows.iter().zip(&prefixes[side]) {
+                    if row[side].line.is_empty() {
+                        continue;
+                    }
+                    for spans in self.branch(&row[side].line, prefix, self.style.width - 2) {
+                        self.emit([vec![(Tone::Plain, "  ".to_owned())], spans].concat());
                     }
                 }
             }
             return;
         }
         let half = (self.style.width - 2 - GAP) / 2;
-        self.emit(vec![(Tone::Dim, format!("  {:half$}  {}", trees.titles[0], trees.titles[1]))]);
-        for row in &trees.rows {
-            let left = self.branch(&row[0], half);
-            let right = self.branch(&row[1], half);
-            let rest = |branch: &Branch| vec![(Tone::Dim, self.glyphs(branch.hang))];
-            let (empty_left, empty_right) = (rest(&row[0]), rest(&row[1]));
-            for at in 0..left.len().max(right.len()) {
-                let left = left.get(at).unwrap_or(&empty_left);
+        self.emit(vec![(
+            Tone::Dim,
+            format!("  {:half$}  {}", trees.titles[0], trees.titles[1]),
+        )]);
+        for (at, row) in trees.rows.iter().enumerate() {
+            let mut sides = [0, 1].map(|side| self.branch(&row[side].line, &prefixes[side][at], half));
+            let height = sides[0].len().max(sides[1].len());
+            for (side, lines) in sides.iter_mut().enumerate() {
+                lines.resize(height, vec![(Tone::Dim, self.glyphs(&prefixes[side][at][1]))]);
+            }
+            let [left, right] = sides;
+            for (left, right) in left.into_iter().zip(right) {
                 let used: usize = left.iter().map(|(_, text)| width(text)).sum();
                 let mut out: Spans = vec![(Tone::Plain, "  ".to_owned())];
-                out.extend(left.iter().cloned());
+                out.extend(left);
                 out.push((Tone::Plain, " ".repeat(half.saturating_sub(used) + GAP)));
-                out.extend(right.get(at).unwrap_or(&empty_right).iter().cloned());
+                out.extend(right);
                 self.emit(out);
             }
         }
     }
 
-    fn branch(&self, branch: &Branch, room: usize) -> Vec<Spans> {
-        let prefix = self.glyphs(branch.prefix);
-        let room = room.saturating_sub(width(&prefix)).max(1);
-        self.wrapped(&branch.line, room)
+    fn branch(&self, line: &Line, prefix: &[String; 2], room: usize) -> Vec<Spans> {
+        let prefix = [self.glyphs(&prefix[0]), self.glyphs(&prefix[1])];
+        let room = room.saturating_sub(width(&prefix[0])).max(1);
+        self.wrapped(line, room)
             .into_iter()
             .enumerate()
-            .map(|(at, spans)| {
-                let lead = if at == 0 { prefix.clone() } else { self.glyphs(branch.hang) };
-                [vec![(Tone::Dim, lead)], spans].concat()
-            })
+            .map(|(at, spans)| [vec![(Tone::Dim, prefix[at.min(1)].clone())], spans].concat())
             .collect()
     }
 
@@ -246,7 +301,10 @@ impl Page {
         let used: usize = last.iter().map(|(_, text)| width(text)).sum();
         let mut out: Spans = vec![(rule.tone, format!("  {} ", dash.repeat(4)))];
         out.extend(last);
-        out.push((rule.tone, format!(" {}", dash.repeat(room.saturating_sub(used + 6)))));
+        out.push((
+            rule.tone,
+            format!(" {}", dash.repeat(room.saturating_sub(used + 6))),
+        ));
         self.gap();
         self.emit(out);
         for note in &rule.notes {
@@ -265,7 +323,12 @@ impl Page {
                 self.glyphs(&format!("{start} – {end}"))
             })
             .collect();
-        let label = bars.iter().map(|bar| width(&self.glyphs(&bar.label))).max().unwrap_or(0).min(24);
+        let label = bars
+            .iter()
+            .map(|bar| width(&self.glyphs(bar.label.text())))
+            .max()
+            .unwrap_or(0)
+            .min(24);
         let time = times.iter().map(|time| width(time)).max().unwrap_or(0);
         let room = self.style.width.saturating_sub(label + time + 8).clamp(10, 80);
         let end = bars.iter().map(|bar| bar.end).max().unwrap_or(0).max(1);
@@ -274,7 +337,7 @@ impl Page {
             let scale = |seconds: u64| (u128::from(seconds) * room as u128 / u128::from(end)) as usize;
             let from = scale(bar.start).min(room - 1);
             let to = scale(bar.end).clamp(from + 1, room);
-            let name = crate::text::truncate(&self.glyphs(&bar.label), label, &self.glyphs("…"));
+            let name = crate::text::truncate(&self.glyphs(bar.label.text()), label, &self.glyphs("…"));
             let out = vec![
                 (Tone::Plain, format!("    {}  ", crate::text::pad(&name, label))),
                 (Tone::Dim, empty.repeat(from)),
@@ -315,11 +378,35 @@ impl Page {
                 '▲' => out.push('!'),
                 '○' => out.push('o'),
                 '\u{FFFD}' => out.push('?'),
+                '\u{a0}' => out.push(c),
                 c if c.is_ascii() => out.push(c),
                 c => out.extend(c.escape_unicode()),
             }
         }
         out
+    }
+
+    /// As [`Page::wrapped`]; what follows a leading arrow hangs behind it.
+    fn hung(&self, line: &Line, room: usize) -> Vec<Spans> {
+        let arrow = self.glyphs("→ ");
+        let lead = width(&arrow);
+        match line.spans().split_first() {
+            Some((first, rest)) if first.text() == "→ " && room > 2 * lead => {
+                let rest = rest.iter().map(|span| self.span(span));
+                let lines = wrap_spans(rest, room - lead).into_iter().enumerate();
+                let hang = |at| {
+                    if at == 0 {
+                        (first.tone(), arrow.clone())
+                    } else {
+                        (Tone::Plain, " ".repeat(lead))
+                    }
+                };
+                lines
+                    .map(|(at, spans)| [vec![hang(at)], spans].concat())
+                    .collect()
+            }
+            _ => self.wrapped(line, room),
+        }
     }
 
     fn wrapped(&self, line: &Line, room: usize) -> Vec<Spans> {
@@ -333,9 +420,13 @@ impl Page {
         }
         for (at, (tone, text)) in spans[..last].iter().enumerate() {
             let text = if at + 1 == last { text.trim_end() } else { text };
+            // The space that keeps a figure on one line has done its work.
+            let text = &text.replace('\u{a0}', " ");
             let blank = text.bytes().all(|b| b == b' ');
             match paint(*tone).filter(|_| self.style.color && !blank) {
-                Some(paint) => self.out.push_str(&paint.force_styling(true).apply_to(text).to_string()),
+                Some(paint) => self
+                    .out
+                    .push_str(&paint.force_styling(true).apply_to(text).to_string()),
                 None => self.out.push_str(text),
             }
         }
@@ -363,12 +454,31 @@ fn total(widths: &[usize]) -> usize {
     widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
 }
 
+/// Widths of the columns that stand side by side, and whether the others go beneath.
+fn arrange(natural: &[usize], stack: Option<usize>, room: usize) -> (bool, Vec<usize>) {
+    let Some(upright) = stack.filter(|at| *at < natural.len() && total(natural) > room) else {
+        return (false, fit(natural.to_vec(), room));
+    };
+    let rest = room.saturating_sub(total(&natural[..upright]) + GAP);
+    if upright + 1 == natural.len() && rest >= READABLE {
+        return (false, [&natural[..upright], &[rest]].concat());
+    }
+    (true, fit(natural[..upright].to_vec(), room))
+}
+
 /// Narrows the widest columns until all fit; narrow ones keep what they need.
 fn fit(mut widths: Vec<usize>, room: usize) -> Vec<usize> {
     while total(&widths) > room {
         let excess = total(&widths) - room;
-        let Some(widest) = (0..widths.len()).rev().max_by_key(|at| widths[*at]) else { break };
-        let next = widths.iter().copied().filter(|size| *size < widths[widest]).max().unwrap_or(0);
+        let Some(widest) = (0..widths.len()).rev().max_by_key(|at| widths[*at]) else {
+            break;
+        };
+        let next = widths
+            .iter()
+            .copied()
+            .filter(|size| *size < widths[widest])
+            .max()
+            .unwrap_or(0);
         let step = excess.min((widths[widest] - next).max(1));
         let floor = if widths[widest] > NARROW { NARROW } else { 1 };
         if widths[widest] <= 1 {
@@ -387,45 +497,46 @@ fn wrap_spans(spans: impl Iterator<Item = (Tone, String)>, room: usize) -> Vec<S
     // A word may run over spans, so pieces wait here until the word ends.
     let mut word: Spans = Vec::new();
     let mut space: Spans = Vec::new();
-    let flush = |word: &mut Spans, space: &mut Spans, line: &mut Spans, used: &mut usize, lines: &mut Vec<Spans>| {
-        let size: usize = word.iter().map(|(_, text)| width(text)).sum();
-        let between: usize = space.iter().map(|(_, text)| width(text)).sum();
-        if size == 0 {
-            return;
-        }
-        if *used > 0 && *used + between + size > room {
-            lines.push(std::mem::take(line));
-            *used = 0;
-            space.clear();
-        } else {
-            line.append(space);
-            *used += between;
-        }
-        for (tone, text) in word.drain(..) {
-            let mut rest = text.as_str();
-            while *used + width(rest) > room {
-                let left = room - *used;
-                let cut = if left == 0 { 0 } else { break_at(rest, left) };
-                if width(&rest[..cut]) <= left {
-                    line.push((tone, rest[..cut].to_owned()));
-                    rest = &rest[cut..];
-                } else if line.is_empty() {
-                    // One character wider than the whole column: nothing can be done but to let it stand.
-                    line.push((tone, rest[..cut].to_owned()));
-                    rest = &rest[cut..];
-                }
+    let flush =
+        |word: &mut Spans, space: &mut Spans, line: &mut Spans, used: &mut usize, lines: &mut Vec<Spans>| {
+            let size: usize = word.iter().map(|(_, text)| width(text)).sum();
+            let between: usize = space.iter().map(|(_, text)| width(text)).sum();
+            if size == 0 {
+                return;
+            }
+            if *used > 0 && *used + between + size > room {
                 lines.push(std::mem::take(line));
                 *used = 0;
-                if rest.is_empty() {
-                    break;
+                space.clear();
+            } else {
+                line.append(space);
+                *used += between;
+            }
+            for (tone, text) in word.drain(..) {
+                let mut rest = text.as_str();
+                while *used + width(rest) > room {
+                    let left = room - *used;
+                    let cut = if left == 0 { 0 } else { break_at(rest, left) };
+                    if width(&rest[..cut]) <= left {
+                        line.push((tone, rest[..cut].to_owned()));
+                        rest = &rest[cut..];
+                    } else if line.is_empty() {
+                        // One character wider than the whole column: nothing can be done but to let it stand.
+                        line.push((tone, rest[..cut].to_owned()));
+                        rest = &rest[cut..];
+                    }
+                    lines.push(std::mem::take(line));
+                    *used = 0;
+                    if rest.is_empty() {
+                        break;
+                    }
+                }
+                *used += width(rest);
+                if !rest.is_empty() {
+                    line.push((tone, rest.to_owned()));
                 }
             }
-            *used += width(rest);
-            if !rest.is_empty() {
-                line.push((tone, rest.to_owned()));
-            }
-        }
-    };
+        };
     for (tone, text) in spans {
         let mut rest = text.as_str();
         while !rest.is_empty() {

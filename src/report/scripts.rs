@@ -1,1 +1,540 @@
-//! Placeholder.
+//! The exact bytes of one action with its environment, and the commands to finish or undo a stage by hand.
+
+use super::doc::{Block, Line, Table, Tone};
+use super::page::{Page, Style};
+use crate::model::{
+    Action, At, Effect, Host, OutputKind, ParamSource, Plan, Selector, Stage, Step, UndoKind,
+};
+use crate::text::{count, is_unsafe, sanitize, visible};
+use std::collections::{BTreeMap, BTreeSet};
+use thiserror::Error;
+
+/// A name that the plan does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum NotFound {
+    /// No such action.
+    #[error("the plan has no action {id:?}{hint}; `mkectl show` lists them, an id is HOST/STEP")]
+    Action {
+        /// What was asked for.
+        id: String,
+        /// `, did you mean …`, or nothing.
+        hint: String,
+    },
+    /// No such stage.
+    #[error("the plan has no stage {id:?}; it has {known}")]
+    Stage {
+        /// What was asked for.
+        id: String,
+        /// Those that it has.
+        known: String,
+    },
+}
+
+/// Where a variable of a script gets its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Known now.
+    Known(String),
+    /// Known when the upgrade runs: an output, the path of a file or asset; in words.
+    Later(String),
+    /// Path of a file that holds a secret while the action runs; in words which. `once` when it comes from another
+    /// action, and then an undo does not get it.
+    Secret {
+        /// Which secret.
+        what: String,
+        /// It comes from another action.
+        once: bool,
+    },
+}
+
+/// One action, resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionScript<'a> {
+    /// The action.
+    pub action: &'a Action,
+    /// Its step.
+    pub step: &'a Step,
+    /// The host where it executes; absent on the operator's machine.
+    pub runs_on: Option<&'a Host>,
+    /// The exact bytes of the script; absent for acts of the engine and for scripts that this build does not have.
+    pub script: Option<&'a str>,
+    /// Environment by name. A secret is never a value: the script gets the path of a file, in `NAME_FILE`.
+    pub environment: BTreeMap<String, Value>,
+}
+
+/// Resolves one action.
+///
+/// # Errors
+///
+/// [`NotFound::Action`], with the nearest id when one is near.
+pub fn action<'a>(plan: &'a Plan, id: &str) -> Result<ActionScript<'a>, NotFound> {
+    let spec = &plan.spec;
+    let found = spec.actions.iter().find(|action| action.id == id);
+    let step = found.and_then(|action| spec.steps.iter().find(|step| step.id == action.step));
+    match (found, step) {
+        (Some(action), Some(step)) => Ok(resolve(plan, action, step)),
+        _ => Err(NotFound::Action {
+            id: id.to_owned(),
+            hint: hint(plan, id),
+        }),
+    }
+}
+
+fn hint(plan: &Plan, id: &str) -> String {
+    plan.spec
+        .actions
+        .iter()
+        .map(|action| (strsim::damerau_levenshtein(&action.id, id), action))
+        .min_by_key(|(distance, action)| (*distance, action.id.as_str()))
+        .filter(|(distance, action)| *distance * 3 <= action.id.chars().count())
+        .map_or(String::new(), |(_, action)| {
+            format!(", did you mean {:?}", action.id)
+        })
+}
+
+fn resolve<'a>(plan: &'a Plan, action: &'a Action, step: &'a Step) -> ActionScript<'a> {
+    let spec = &plan.spec;
+    let host = |id: &str| spec.hosts.iter().find(|host| host.id == id);
+    let subject = host(&action.host);
+    let lead = spec
+        .steps
+        .iter()
+        .filter(|step| step.subjects == Selector::Lead)
+        .find_map(|step| spec.actions.iter().find(|action| action.step == step.id))
+        .and_then(|action| host(&action.host));
+    let digest = |name: &str| {
+        spec.documents
+            .iter()
+            .find(|document| document.name == name)
+            .map(|found| &found.digest)
+    };
+    let environment = step
+        .params
+        .iter()
+        .map(|(name, source)| {
+            let value = match source {
+                ParamSource::Literal(text) => Value::Known(text.clone()),
+                ParamSource::Host(field) => match subject.and_then(|host| host.fields.get(field)) {
+                    Some(text) => Value::Known(text.clone()),
+                    None => Value::Later(format!("field {field} of the host, which the plan does not hold")),
+                },
+                ParamSource::File(file) => Value::Later(format!(
+                    "path of {file}, {}",
+                    digest(file).map_or("missing", String::as_str)
+                )),
+                ParamSource::Asset(asset) => {
+                    let known = spec
+                        .assets
+                        .iter()
+                        .find(|known| known.name == *asset)
+                        .map(|known| &known.digest);
+                    let digest = known
+                        .filter(|digest| !digest.is_empty())
+                        .map_or("digest not known", String::as_str);
+                    Value::Later(format!("path of the asset {asset}, {digest}"))
+                }
+                ParamSource::Secret(secret) => {
+                    let from = spec
+                        .secrets
+                        .iter()
+                        .find(|known| known.name == *secret)
+                        .map(|known| &known.from);
+                    let from = from.map_or("nowhere", String::as_str);
+                    Value::Secret {
+                        what: format!("{secret} from {from}"),
+                        once: false,
+                    }
+                }
+                ParamSource::Output(output) if secret_output(plan, output) => Value::Secret {
+                    what: format!("output {output}"),
+                    once: true,
+                },
+                ParamSource::Output(output) => Value::Later(format!("output {output}")),
+            };
+            let secret = matches!(value, Value::Secret { .. });
+            (
+                if secret {
+                    format!("{name}_FILE")
+                } else {
+                    name.clone()
+                },
+                value,
+            )
+        })
+        .collect();
+    ActionScript {
+        action,
+        step,
+        runs_on: match step.at {
+            At::Subject => subject,
+            At::Lead => lead,
+            At::Operator => None,
+        },
+        script: step
+            .script_digest
+            .as_ref()
+            .and_then(|digest| spec.scripts.get(digest))
+            .map(String::as_str),
+        environment,
+    }
+}
+
+/// True when `STEP.OUTPUT` names a secret.
+fn secret_output(plan: &Plan, output: &str) -> bool {
+    let Some((step, name)) = output.split_once('.') else {
+        return false;
+    };
+    let step = plan.spec.steps.iter().find(|known| known.id == step);
+    step.and_then(|step| step.outputs.get(name))
+        .is_some_and(|output| output.kind == OutputKind::Secret)
+}
+
+/// One action for a person: where it runs, its environment, its script. Characters that could do harm on a terminal are
+/// shown as `\u{1b}`; a line says so, and [`action`] gives the exact bytes.
+///
+/// # Errors
+///
+/// [`NotFound::Action`].
+pub fn render(plan: &Plan, id: &str, style: &Style) -> Result<String, NotFound> {
+    let found = action(plan, id)?;
+    let step = found.step;
+    let mut page = Page::new(style);
+    page.heading(&found.action.id, &step.title);
+    let place = match (step.at, found.runs_on) {
+        (At::Operator, _) => Line::from("the operator's machine"),
+        (_, Some(host)) => Line::new()
+            .strong(&host.id)
+            .dim(format!("  {}@{}:{}", host.user, host.address, host.port)),
+        (_, None) => Line::new().tone(Tone::Warn, "a host that the plan does not hold"),
+    };
+    let script = match (&step.script, &step.script_digest, &step.builtin) {
+        (Some(name), Some(digest), _) => Line::new().strong(name).dim(format!("  {digest}")),
+        (Some(name), None, _) => Line::new()
+            .strong(name)
+            .tone(Tone::Warn, "  is not part of this build"),
+        (None, _, Some(builtin)) => Line::from(format!("none: {builtin} is an act of mkectl itself")),
+        (None, _, None) => Line::new().tone(Tone::Warn, "none"),
+    };
+    let undo = match step.undo.kind {
+        UndoKind::Script => Line::from("by the undo function of the script"),
+        UndoKind::None => Line::from("nothing to undo"),
+        UndoKind::Impossible => Line::new()
+            .tone(Tone::Danger, "impossible")
+            .plain(format!(": {}", step.undo.why)),
+    };
+    let mut blocks = vec![
+        Block::Gap,
+        Block::Facts(vec![
+            ("runs on", place),
+            ("script", script),
+            ("undo", undo),
+            ("needs", needs(found.action)),
+        ]),
+    ];
+    if !found.environment.is_empty() {
+        blocks.push(Block::Heading(Line::new().info("environment")));
+        let mut table = Table::new(&["variable", "value"]);
+        for (name, value) in &found.environment {
+            table.row([
+                Line::new().strong(name),
+                match value {
+                    Value::Known(text) => Line::from(text.as_str()),
+                    Value::Later(words) => Line::new().dim(format!("at apply: {words}")),
+                    Value::Secret { what, .. } => {
+                        Line::new().dim(format!("at apply: path of a file with {what}"))
+                    }
+                },
+            ]);
+        }
+        blocks.push(Block::Table(table));
+    }
+    page.blocks(&blocks);
+    page.gap();
+    let mut out = page.finish();
+    if let Some(script) = found.script {
+        let unsafe_count = script
+            .chars()
+            .filter(|c| !matches!(c, '\n' | '\t') && is_unsafe(*c))
+            .count();
+        if unsafe_count > 0 {
+            let text = format!("{} shown escaped", count(unsafe_count, "character"));
+            out.push_str(&format!("# {text}\n"));
+        }
+        out.push_str(&visible(script));
+        if !script.ends_with('\n') {
+            out.push('\n');
+        }
+    }
+    Ok(out)
+}
+
+fn needs(action: &Action) -> Line {
+    if action.needs.is_empty() {
+        Line::new().dim("nothing")
+    } else {
+        Line::from(super::view::some(&action.needs, 6, "id"))
+    }
+}
+
+/// Stands in a command for what only the person who runs it can know.
+const PLACEHOLDER: &str = "REPLACE-ME";
+
+/// What a runbook is to reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Finish the stage.
+    Finish,
+    /// Undo it.
+    Undo,
+}
+
+/// Numbered commands to finish or undo a stage by hand, for when mkectl cannot be used: as far as the plan has scripts,
+/// and what is missing is named. Commands are not broken into lines of `style.width`, because they are copied.
+///
+/// # Errors
+///
+/// [`NotFound::Stage`].
+pub fn runbook(plan: &Plan, stage: &str, direction: Direction, style: &Style) -> Result<String, NotFound> {
+    let stages = &plan.spec.stages;
+    let Some(stage) = stages.iter().find(|known| known.id == stage) else {
+        let known: Vec<&str> = stages.iter().map(|stage| stage.id.as_str()).collect();
+        return Err(NotFound::Stage {
+            id: stage.to_owned(),
+            known: known.join(", "),
+        });
+    };
+    let verb = if direction == Direction::Finish {
+        "finish"
+    } else {
+        "undo"
+    };
+    let mut page = Page::new(style);
+    page.heading(&format!("By hand: {verb} {}", stage.id), &stage.title);
+    let mut blocks = vec![Block::Gap];
+    for line in preface(stage, direction) {
+        blocks.push(Block::item(Tone::Warn, "!", line));
+    }
+    page.blocks(&blocks);
+    let mut out = page.finish();
+    let order = order(plan, stage, direction);
+    out.push_str(&fetch(&order));
+    let mut number = 0;
+    for entry in &order {
+        number += 1;
+        out.push_str(&command(number, entry, direction));
+    }
+    if order.is_empty() {
+        out.push_str("\nNothing to do: this stage has no actions");
+        out.push_str(if plan.spec.actions.is_empty() {
+            " in this plan.\n"
+        } else {
+            " of that kind.\n"
+        });
+    }
+    Ok(out)
+}
+
+fn preface(stage: &Stage, direction: Direction) -> Vec<String> {
+    let mut lines = vec![
+        "use this only when mkectl cannot run; its probes and its journal protect you, these commands do not"
+            .to_owned(),
+        "one after the other, in this order; stop at the first that fails".to_owned(),
+        format!(
+            "{PLACEHOLDER} stands for what this plan cannot know; each command says above it what that is"
+        ),
+    ];
+    if direction == Direction::Undo {
+        lines.push(format!("stages after {} must be undone first", stage.id));
+        if !stage.undo_loses.is_empty() {
+            lines.push(format!("it loses: {}", stage.undo_loses));
+        }
+    } else if stage.point_of_no_return {
+        lines.push("this stage lies behind the point of no return".to_owned());
+    }
+    lines
+}
+
+/// The actions of a stage so that each stands after those that it needs; for an undo, turned round.
+fn order<'a>(plan: &'a Plan, stage: &Stage, direction: Direction) -> Vec<ActionScript<'a>> {
+    let spec = &plan.spec;
+    let steps: BTreeMap<&str, &Step> = spec
+        .steps
+        .iter()
+        .filter(|step| step.stage == stage.id)
+        .map(|step| (step.id.as_str(), step))
+        .collect();
+    let joints: BTreeMap<&str, &[String]> = spec
+        .joints
+        .iter()
+        .map(|joint| (joint.id.as_str(), joint.needs.as_slice()))
+        .collect();
+    let actions: BTreeMap<&str, &Action> = spec
+        .actions
+        .iter()
+        .map(|action| (action.id.as_str(), action))
+        .collect();
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    let mut out = Vec::new();
+    for root in spec
+        .actions
+        .iter()
+        .filter(|action| steps.contains_key(action.step.as_str()))
+    {
+        // Depth first with a stack of its own: a chain may be as long as the plan.
+        let mut stack: Vec<(&str, bool)> = vec![(&root.id, false)];
+        while let Some((id, done)) = stack.pop() {
+            if done {
+                if let Some(action) = actions.get(id)
+                    && let Some(step) = steps.get(action.step.as_str())
+                {
+                    out.push(resolve(plan, action, step));
+                }
+                continue;
+            }
+            if !seen.insert(id) {
+                continue;
+            }
+            stack.push((id, true));
+            let needs = actions
+                .get(id)
+                .map(|action| action.needs.as_slice())
+                .or(joints.get(id).copied());
+            stack.extend(
+                needs
+                    .unwrap_or_default()
+                    .iter()
+                    .rev()
+                    .map(|need| (need.as_str(), false)),
+            );
+        }
+    }
+    if direction == Direction::Undo {
+        out.retain(|entry| entry.step.effect != Effect::Reads || entry.step.undo.kind == UndoKind::Script);
+        out.reverse();
+    }
+    out
+}
+
+/// Commands that take the scripts out of the plan and check them.
+fn fetch(order: &[ActionScript]) -> String {
+    let scripts: BTreeMap<&str, &str> = order
+        .iter()
+        .filter(|entry| entry.script.is_some())
+        .filter_map(|entry| {
+            Some((
+                entry.step.script.as_deref()?,
+                entry.step.script_digest.as_deref()?,
+            ))
+        })
+        .collect();
+    let mut out = String::new();
+    for (name, digest) in scripts
+        .iter()
+        .filter(|(name, digest)| plain(name) && plain(digest))
+    {
+        let hash = digest.strip_prefix("sha256:").unwrap_or(digest);
+        out.push_str(&format!(
+            "\n  jq -j '.spec.scripts[\"{digest}\"]' plan.json > {name} && echo '{hash}  {name}' | sha256sum -c"
+        ));
+    }
+    if out.is_empty() {
+        out
+    } else {
+        format!("\nFirst, on this machine: the scripts, exactly as in the plan.\n{out}\n")
+    }
+}
+
+/// True for a word that a shell and a jq path take as it is.
+fn plain(word: &str) -> bool {
+    !word.is_empty()
+        && !word.starts_with('-')
+        && word
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '@' | '/' | '+' | '~'))
+}
+
+fn command(number: usize, entry: &ActionScript, direction: Direction) -> String {
+    let mut out = String::from("\n");
+    // Nothing in a command needs to be made harmless, because only harmless words get into one.
+    let mut say = |text: &str| {
+        out.push_str(&sanitize(text));
+        out.push('\n');
+    };
+    say(&format!("{number}. {}  {}", entry.action.id, entry.step.title));
+    if direction == Direction::Undo && entry.step.undo.kind != UndoKind::Script {
+        say(&match entry.step.undo.kind {
+            UndoKind::Impossible => format!("   cannot be undone: {}", entry.step.undo.why),
+            _ => "   nothing to undo".to_owned(),
+        });
+        return out;
+    }
+    let (Some(_), Some(name), Some(host)) = (entry.script, entry.step.script.as_deref(), entry.runs_on)
+    else {
+        say("   by other means: this plan has no script for it");
+        return out;
+    };
+    let mut words = Vec::new();
+    for (name, value) in &entry.environment {
+        match value {
+            Value::Known(text) if text.chars().any(is_unsafe) => {
+                say(&format!(
+                    "   {name}: its value holds characters that cannot be shown; take it from the plan"
+                ));
+                words.push(format!("{name}={PLACEHOLDER}"));
+            }
+            Value::Known(text) => words.push(format!("{name}={}", quote(text))),
+            Value::Secret { once: true, .. } if direction == Direction::Undo => {}
+            Value::Secret { what, .. } => {
+                say(&format!(
+                    "   {name}: path on that host of a file, mode 0600, that holds {what}"
+                ));
+                words.push(format!("{name}={PLACEHOLDER}"));
+            }
+            Value::Later(source) => {
+                say(&format!("   {name}: {source}"));
+                words.push(format!("{name}={PLACEHOLDER}"));
+            }
+        }
+    }
+    let work = format!("/var/lib/mkectl/by-hand/{}", entry.action.id);
+    words.push(format!("MKECTL_WORK={work} MKECTL_OUT={work}"));
+    let parts = [name, &work, &host.user, &host.address];
+    if !parts
+        .into_iter()
+        .chain(entry.environment.keys().map(String::as_str))
+        .all(plain)
+    {
+        say("   a name in it cannot be written into a command");
+        return out;
+    }
+    let verb = if direction == Direction::Finish {
+        "run"
+    } else {
+        "undo"
+    };
+    let remote = format!(
+        "sudo -n mkdir -p {work} && sudo -n env {} sh -s {verb}",
+        words.join(" ")
+    );
+    say(&format!(
+        "   ssh -p {} {}@{} {} < {name}",
+        host.port,
+        host.user,
+        host.address,
+        quote(&remote)
+    ));
+    say(match direction {
+        Direction::Finish => "   then the same with probe instead of run: it must exit with 10 (done)",
+        Direction::Undo => "   then the same with probe instead of undo: it must exit with 11 (not done)",
+    });
+    out
+}
+
+/// A word in single quotes, for a POSIX shell.
+fn quote(word: &str) -> String {
+    if plain(word) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}

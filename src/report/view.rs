@@ -20,7 +20,12 @@ impl<'a> View<'a> {
         for action in &spec.actions {
             actions.entry(&action.step).or_default().push(action);
         }
-        View { plan, spec, names: Names::new(spec), actions }
+        View {
+            plan,
+            spec,
+            names: Names::new(spec),
+            actions,
+        }
     }
 
     /// Actions of a step, in plan order.
@@ -39,13 +44,18 @@ impl<'a> View<'a> {
         self.spec
             .steps
             .iter()
-            .filter(|step| step.builtin.is_none() && step.script_digest.is_none() && !self.of(&step.id).is_empty())
+            .filter(|step| {
+                step.builtin.is_none() && step.script_digest.is_none() && !self.of(&step.id).is_empty()
+            })
             .collect()
     }
 
     /// Findings of a severity.
     pub(super) fn findings(&self, severity: Severity) -> impl Iterator<Item = &'a Finding> {
-        self.spec.findings.iter().filter(move |finding| finding.severity == severity)
+        self.spec
+            .findings
+            .iter()
+            .filter(move |finding| finding.severity == severity)
     }
 
     /// What follows `mkectl` to name this plan in a command.
@@ -70,14 +80,22 @@ impl<'a> Names<'a> {
                 .map(|host| host.id.as_str())
                 .collect()
         };
-        Names { all: of(None), managers: of(Some(Role::Manager)), workers: of(Some(Role::Worker)) }
+        Names {
+            all: of(None),
+            managers: of(Some(Role::Manager)),
+            workers: of(Some(Role::Worker)),
+        }
     }
 
     /// `all 8 hosts`, `all 5 workers`, `all workers but worker-02`, or the names, folded.
     pub(super) fn describe(&self, hosts: &[&str]) -> String {
         let set: BTreeSet<&str> = hosts.iter().copied().collect();
         if set.len() > 2 {
-            for (name, group) in [("host", &self.all), ("manager", &self.managers), ("worker", &self.workers)] {
+            for (name, group) in [
+                ("host", &self.all),
+                ("manager", &self.managers),
+                ("worker", &self.workers),
+            ] {
                 if set == *group {
                     return format!("all {}", count(set.len(), name));
                 }
@@ -133,9 +151,15 @@ impl Summary {
     pub fn of(plan: &Plan) -> Summary {
         let spec = &plan.spec;
         let steps: BTreeMap<&str, &Step> = spec.steps.iter().map(|step| (step.id.as_str(), step)).collect();
-        let mut summary = Summary { actions: spec.actions.len(), hosts: spec.hosts.len(), ..Summary::default() };
+        let mut summary = Summary {
+            actions: spec.actions.len(),
+            hosts: spec.hosts.len(),
+            ..Summary::default()
+        };
         for action in &spec.actions {
-            let Some(step) = steps.get(action.step.as_str()) else { continue };
+            let Some(step) = steps.get(action.step.as_str()) else {
+                continue;
+            };
             match step.effect {
                 Effect::Reads => continue,
                 Effect::Changes => summary.changes += 1,
@@ -160,8 +184,11 @@ impl Summary {
         }
         if let Some(rbac) = &spec.rbac {
             let counts = &rbac.counts;
-            summary.accounts =
-                Some((counts.users as usize, counts.organizations as usize, counts.teams as usize));
+            summary.accounts = Some((
+                counts.users as usize,
+                counts.organizations as usize,
+                counts.teams as usize,
+            ));
             summary.gains = rbac.changes.iter().filter(|change| change.gains).count();
             summary.losses = rbac.changes.len() - summary.gains;
         }
@@ -177,7 +204,10 @@ impl Summary {
 
     /// Settings or flags of an outcome.
     pub fn lost(rows: &BTreeMap<Outcome, usize>) -> usize {
-        rows.iter().filter(|(outcome, _)| lost(**outcome)).map(|(_, n)| n).sum()
+        rows.iter()
+            .filter(|(outcome, _)| lost(**outcome))
+            .map(|(_, n)| n)
+            .sum()
     }
 
     /// The sentence that stands first in every form, such as `Plan: 127 actions on 8 hosts, …`.
@@ -186,12 +216,20 @@ impl Summary {
         if self.actions == 0 {
             parts.push("no actions".to_owned());
         } else {
-            parts.push(format!("{} on {}", count(self.actions, "action"), count(self.hosts, "host")));
+            parts.push(format!(
+                "{} on {}",
+                count(self.actions, "action"),
+                count(self.hosts, "host")
+            ));
         }
         let row = |noun: &str, rows: &BTreeMap<Outcome, usize>| {
             let converted = rows.get(&Outcome::Converted).copied().unwrap_or(0);
             let lost = Summary::lost(rows);
-            let tail = if lost > 0 { format!(" ({} lost)", crate::text::number(lost)) } else { String::new() };
+            let tail = if lost > 0 {
+                format!(" ({} lost)", crate::text::number(lost))
+            } else {
+                String::new()
+            };
             format!("{} converted{tail}", count(converted, noun))
         };
         if !self.settings.is_empty() || self.defaults > 0 {
@@ -203,8 +241,13 @@ impl Summary {
         if let Some((users, _, teams)) = self.accounts {
             parts.push(format!("{} in {}", count(users, "user"), count(teams, "team")));
         }
-        parts.push(count(self.blockers, "blocker"));
-        parts.push(count(self.warnings, "warning"));
+        for (n, noun) in [(self.blockers, "blocker"), (self.warnings, "warning")] {
+            parts.push(if n == 0 {
+                format!("no {noun}s")
+            } else {
+                count(n, noun)
+            });
+        }
         format!("Plan: {}.", parts.join(", "))
     }
 }
@@ -216,7 +259,10 @@ pub(super) fn quiet(default: bool, outcome: Outcome) -> bool {
 
 /// True when what the thing did is gone or in doubt.
 pub(super) fn lost(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Unsupported | Outcome::Blocking | Outcome::Unknown)
+    matches!(
+        outcome,
+        Outcome::Unsupported | Outcome::Blocking | Outcome::Unknown
+    )
 }
 
 /// A short list: the first few, and how many more.
@@ -225,6 +271,11 @@ pub(super) fn some<T: AsRef<str>>(items: &[T], most: usize, noun: &str) -> Strin
     let rest = items.len() - shown.len();
     match rest {
         0 => shown.join(", "),
-        _ => format!("{}, … and {} more {}", shown.join(", "), crate::text::number(rest), crate::text::plural(rest, noun)),
+        _ => format!(
+            "{}, … and {} more {}",
+            shown.join(", "),
+            crate::text::number(rest),
+            crate::text::plural(rest, noun)
+        ),
     }
 }

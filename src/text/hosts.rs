@@ -144,7 +144,10 @@ mod tests {
     fn alike_names_fold() {
         assert_eq!(fold_hosts(&numbered("worker-", 2, 1..=40, "")), "worker-[01-40]");
         assert_eq!(fold_hosts(&numbered("w", 0, 8..=12, "")), "w[8-12]");
-        assert_eq!(fold_hosts(&["w1", "w2", "w5", "w6", "w7", "w8", "w9"]), "w1, w2, w[5-9]");
+        assert_eq!(
+            fold_hosts(&["w1", "w2", "w5", "w6", "w7", "w8", "w9"]),
+            "w1, w2, w[5-9]"
+        );
         assert_eq!(fold_hosts(&["w1", "w3", "w5", "w7", "w8"]), "w[1,3,5,7-8]");
         assert_eq!(
             fold_hosts(&numbered("ip-10-0-0-", 0, 1..=9, ".eu-west-1.example")),
@@ -158,7 +161,10 @@ mod tests {
     fn leading_zeros_do_not_mix() {
         assert_eq!(fold_hosts(&["w08", "w09", "w10"]), "w[08-10]");
         assert_eq!(fold_hosts(&["w8", "w09", "w10"]), "w8, w09, w10");
-        assert_eq!(fold_hosts(&["n098", "n099", "n100", "n1001"]), "n[098-100], n1001");
+        assert_eq!(
+            fold_hosts(&["n098", "n099", "n100", "n1001"]),
+            "n[098-100], n1001"
+        );
     }
 
     proptest! {

@@ -178,10 +178,13 @@ mod tests {
 
     #[test]
     fn durations_and_sizes_have_at_most_two_units() {
-        let texts: Vec<String> = [0, 59, 60, 260, 3599, 3600, 3900, 90_000]
-            .map(duration)
-            .to_vec();
-        assert_eq!(texts, ["0s", "59s", "1m", "4m 20s", "59m 59s", "1h 00m", "1h 05m", "1d 01h"]);
+        let texts: Vec<String> = [0, 59, 60, 260, 3599, 3600, 3900, 90_000].map(duration).to_vec();
+        assert_eq!(
+            texts,
+            [
+                "0s", "59s", "1m", "4m 20s", "59m 59s", "1h 00m", "1h 05m", "1d 01h"
+            ]
+        );
         let sizes: Vec<String> = [0, 1023, 1536, 64 << 20, 8 << 30, u64::MAX].map(bytes).to_vec();
         assert_eq!(sizes, ["0 B", "1023 B", "1.5 KiB", "64 MiB", "8 GiB", "15 EiB"]);
     }
@@ -197,7 +200,10 @@ mod tests {
     #[test]
     fn wrap_prefers_spaces_then_separators() {
         assert_eq!(wrap("one two  three", 7), ["one two", "three"]);
-        assert_eq!(wrap("spec.network.serviceCIDR", 14), ["spec.network.", "serviceCIDR"]);
+        assert_eq!(
+            wrap("spec.network.serviceCIDR", 14),
+            ["spec.network.", "serviceCIDR"]
+        );
         assert_eq!(wrap("", 10), [""]);
     }
 

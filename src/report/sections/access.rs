@@ -22,11 +22,19 @@ pub(super) fn changes(view: &View) -> Option<Section> {
     let mut blocks = Vec::new();
     let mut gist = Vec::new();
     for (gains, verb) in [(false, "loses"), (true, "gains")] {
-        let list: Vec<&AccessChange> = rbac.changes.iter().filter(|change| change.gains == gains).collect();
+        let list: Vec<&AccessChange> = rbac
+            .changes
+            .iter()
+            .filter(|change| change.gains == gains)
+            .collect();
         if list.is_empty() {
             continue;
         }
-        gist.push(format!("{} {}", number(list.len()), if gains { "gain" } else { "lose" }));
+        gist.push(format!(
+            "{} {}",
+            number(list.len()),
+            crate::text::plural(list.len(), if gains { "gain" } else { "reduction" })
+        ));
         blocks.push(Block::Table(table(&list, gains, verb)));
     }
     Some(Section {
@@ -39,7 +47,13 @@ pub(super) fn changes(view: &View) -> Option<Section> {
 }
 
 fn table(list: &[&AccessChange], gains: bool, verb: &'static str) -> Table {
-    let mark = || if gains { Line::new().tone(Tone::Good, "+") } else { Line::new().tone(Tone::Bad, "-") };
+    let mark = || {
+        if gains {
+            Line::new().tone(Tone::Good, "+")
+        } else {
+            Line::new().tone(Tone::Bad, "-")
+        }
+    };
     let mut table = Table::new(&["", "who", "", "what", "users"]);
     for change in list.iter().take(CHANGES) {
         table.row([
@@ -52,9 +66,12 @@ fn table(list: &[&AccessChange], gains: bool, verb: &'static str) -> Table {
     }
     if list.len() > CHANGES {
         let users: usize = list[CHANGES..].iter().map(|change| change.users as usize).sum();
-        table.row([mark()]);
-        let text = format!("… and {} more, {}", number(list.len() - CHANGES), count(users, "user"));
-        table.note(Line::new().dim(text));
+        let text = format!(
+            "… and {} more, {}",
+            number(list.len() - CHANGES),
+            count(users, "user")
+        );
+        table.wide(mark(), Line::new().dim(text));
     }
     table
 }
@@ -65,18 +82,29 @@ pub(super) fn section(view: &View) -> Option<Section> {
     let mut blocks = users(rbac);
     if !rbac.roles.is_empty() {
         blocks.push(Block::Heading(Line::new().info("roles")));
-        let mut table = Table { stack: Some(2), ..Table::new(&["", "role", "what becomes of it"]) };
+        let mut table = Table {
+            stack: Some(2),
+            ..Table::new(&["", "role", "what becomes of it"])
+        };
         for role in rbac.roles.iter().take(GROUPS) {
             let line = match role.to.is_empty() {
                 true => Line::new().tone(Tone::Warn, format!("{}: ", word(role.outcome))),
                 false => Line::new().tone(Tone::Good, "→ ").plain(&role.to).dim(": "),
             };
-            table.row([sign(role.outcome), Line::new().strong(&role.name), line.plain(&role.reason)]);
+            table.row([
+                sign(role.outcome),
+                Line::new().strong(&role.name),
+                line.plain(&role.reason),
+            ]);
         }
         blocks.push(Block::Table(table));
         if rbac.roles.len() > GROUPS {
             let rest = count(rbac.roles.len() - GROUPS, "role").replacen(' ', " more ", 1);
-            blocks.push(Block::Text { indent: 5, mark: None, line: Line::new().dim(format!("… and {rest}")) });
+            blocks.push(Block::Text {
+                indent: 5,
+                mark: None,
+                line: Line::new().dim(format!("… and {rest}")),
+            });
         }
     }
     if blocks.is_empty() {
@@ -116,15 +144,27 @@ fn users(rbac: &Rbac) -> Vec<Block> {
     let mut table = Table::new(&["", "users", "what becomes of them"]);
     for ((outcome, admin, reason), users) in groups.iter().take(GROUPS) {
         let noun = if *admin { "administrator" } else { "user" };
-        table.row([sign(*outcome), Line::new().strong(count(users.len(), noun)), Line::from(*reason)]);
+        table.row([
+            sign(*outcome),
+            Line::new().strong(count(users.len(), noun)),
+            Line::from(*reason),
+        ]);
         let names: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
         table.note(Line::new().dim(some(&names, NAMES, "user")));
     }
     let mut blocks = vec![Block::Table(table)];
     if groups.len() > GROUPS {
         let users: usize = groups[GROUPS..].iter().map(|(_, users)| users.len()).sum();
-        let text = format!("… and {} in {} more groups", count(users, "user"), number(groups.len() - GROUPS));
-        blocks.push(Block::Text { indent: 5, mark: None, line: Line::new().dim(text) });
+        let text = format!(
+            "… and {} in {} more groups",
+            count(users, "user"),
+            number(groups.len() - GROUPS)
+        );
+        blocks.push(Block::Text {
+            indent: 5,
+            mark: None,
+            line: Line::new().dim(text),
+        });
     }
     blocks
 }

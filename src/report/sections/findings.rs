@@ -16,11 +16,25 @@ fn most(severity: Severity) -> usize {
 }
 
 pub(super) fn blockers(view: &View) -> Option<Section> {
-    section(view, Severity::Blocking, "blockers", "Blockers", "nothing can be applied until they are gone", Weight::Always)
+    section(
+        view,
+        Severity::Blocking,
+        "blockers",
+        "Blockers",
+        "nothing can be applied until they are gone",
+        Weight::Always,
+    )
 }
 
 pub(super) fn warnings(view: &View) -> Option<Section> {
-    section(view, Severity::Warning, "warnings", "Warnings", "a person should decide", Weight::Risk)
+    section(
+        view,
+        Severity::Warning,
+        "warnings",
+        "Warnings",
+        "a person should decide",
+        Weight::Risk,
+    )
 }
 
 pub(super) fn notes(view: &View) -> Option<Section> {
@@ -53,7 +67,13 @@ fn section(
         }
         group(view, severity, code, list, &mut blocks);
     }
-    Some(Section { id, title: format!("{title} ({})", number(total)), gist: gist.to_owned(), weight, blocks })
+    Some(Section {
+        id,
+        title: format!("{title} ({})", number(total)),
+        gist: gist.to_owned(),
+        weight,
+        blocks,
+    })
 }
 
 fn mark(severity: Severity) -> (Tone, &'static str) {
@@ -67,7 +87,7 @@ fn mark(severity: Severity) -> (Tone, &'static str) {
 fn group(view: &View, severity: Severity, code: &str, list: &[&Finding], blocks: &mut Vec<Block>) {
     let (tone, sign) = mark(severity);
     let head = Line::new().tone(tone, code);
-    let explain = Line::new().plain("  ").info(format!("mkectl explain {code}"));
+    let explain = Line::new().info(format!("mkectl explain {code}"));
     if let [one] = list {
         let head = subject(head.plain("  "), one);
         blocks.push(Block::item(tone, sign, head));
@@ -75,12 +95,12 @@ fn group(view: &View, severity: Severity, code: &str, list: &[&Finding], blocks:
         hosts(view, one, blocks);
         blocks.push(Block::deeper(remedy(&one.remedy)));
         if severity != Severity::Info {
-            blocks.push(Block::Text { indent: 6, mark: None, line: Line::new().info(format!("mkectl explain {code}")) });
+            blocks.push(Block::deeper(explain));
         }
         return;
     }
     let head = head.dim(format!("  {}", count(list.len(), "finding")));
-    blocks.push(Block::item(tone, sign, if severity == Severity::Info { head } else { head.plain(explain.text()) }));
+    blocks.push(Block::item(tone, sign, head));
     let most = most(severity);
     let same: BTreeSet<&str> = list.iter().map(|finding| finding.message.as_str()).collect();
     if same.len() == 1 {
@@ -91,7 +111,11 @@ fn group(view: &View, severity: Severity, code: &str, list: &[&Finding], blocks:
         if same.len() > 1 {
             line = line.plain(": ").plain(&finding.message);
         }
-        blocks.push(Block::Text { indent: 6, mark: Some(crate::report::doc::Span::new(Tone::Dim, "•")), line });
+        blocks.push(Block::Text {
+            indent: 6,
+            mark: Some(crate::report::doc::Span::new(Tone::Dim, "•")),
+            line,
+        });
         hosts(view, finding, blocks);
     }
     if list.len() > most {
@@ -116,17 +140,34 @@ fn group(view: &View, severity: Severity, code: &str, list: &[&Finding], blocks:
         let rest = count(remedies.len() - 3, "remedy").replacen(' ', " other ", 1);
         blocks.push(Block::deeper(Line::new().dim(format!("… and {rest}"))));
     }
+    if severity != Severity::Info {
+        blocks.push(Block::deeper(explain));
+    }
 }
 
 fn subject(line: Line, finding: &Finding) -> Line {
     let subject = &finding.subject;
     let place = super::place(subject.file.as_deref(), subject.line);
-    let line = line.strong(&subject.name);
-    if place.is_empty() { line } else { line.plain("  ").info(place) }
+    // A finding about many hosts names one as its subject; the line with all of them says more.
+    let one_of_many = finding.hosts.len() > 1 && finding.hosts.contains(&subject.name);
+    let line = if one_of_many {
+        line
+    } else {
+        line.strong(&subject.name)
+    };
+    if place.is_empty() {
+        line
+    } else {
+        line.plain("  ").info(place)
+    }
 }
 
 fn remedy(text: &str) -> Line {
-    if text.is_empty() { Line::new() } else { Line::new().tone(Tone::Good, "→ ").plain(text) }
+    if text.is_empty() {
+        Line::new()
+    } else {
+        Line::new().tone(Tone::Good, "→ ").plain(text)
+    }
 }
 
 fn hosts(view: &View, finding: &Finding, blocks: &mut Vec<Block>) {
@@ -134,5 +175,7 @@ fn hosts(view: &View, finding: &Finding, blocks: &mut Vec<Block>) {
         return;
     }
     let hosts: Vec<&str> = finding.hosts.iter().map(String::as_str).collect();
-    blocks.push(Block::deeper(Line::new().dim("on ").plain(view.names.describe(&hosts))));
+    blocks.push(Block::deeper(
+        Line::new().dim("on ").plain(view.names.describe(&hosts)),
+    ));
 }

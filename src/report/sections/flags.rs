@@ -22,7 +22,9 @@ pub(super) fn section(view: &View) -> Option<Section> {
         written_out(&mut open, row);
     }
     if !open.rows.is_empty() {
-        blocks.push(Block::Heading(Line::new().tone(Tone::Warn, "cannot be converted")));
+        blocks.push(Block::Heading(
+            Line::new().tone(Tone::Warn, "cannot be converted"),
+        ));
         blocks.push(Block::Table(open));
     }
     let mut rest = table();
@@ -31,7 +33,9 @@ pub(super) fn section(view: &View) -> Option<Section> {
     }
     if !rest.rows.is_empty() {
         if gone > 0 {
-            blocks.push(Block::Heading(Line::new().info("converted or not needed any more")));
+            blocks.push(Block::Heading(
+                Line::new().info("converted or not needed any more"),
+            ));
         }
         blocks.push(Block::Table(rest));
     }
@@ -49,7 +53,10 @@ pub(super) fn section(view: &View) -> Option<Section> {
 }
 
 fn table() -> Table {
-    Table { stack: Some(4), ..Table::new(&["", "line", "component", "flag", "MKE 4k"]) }
+    Table {
+        stack: Some(4),
+        ..Table::new(&["", "line", "component", "flag", "MKE 4k"])
+    }
 }
 
 fn component(row: &FlagRow) -> Line {
@@ -65,8 +72,16 @@ fn place(row: &FlagRow) -> Line {
 }
 
 fn written_out(table: &mut Table, row: &FlagRow) {
-    let why = Line::new().tone(Tone::Warn, format!("{}: ", word(row.outcome))).plain(&row.reason);
-    table.row([sign(row.outcome), place(row), component(row), Line::new().strong(&row.flag), why]);
+    let why = Line::new()
+        .tone(Tone::Warn, format!("{}: ", word(row.outcome)))
+        .plain(&row.reason);
+    table.row([
+        sign(row.outcome),
+        place(row),
+        component(row),
+        Line::new().strong(&row.flag),
+        why,
+    ]);
     if !row.remedy.is_empty() {
         table.note(Line::new().tone(Tone::Good, "→ ").plain(&row.remedy));
     }
@@ -74,12 +89,28 @@ fn written_out(table: &mut Table, row: &FlagRow) {
 
 fn compact(table: &mut Table, row: &FlagRow) {
     let after = match row.to.first() {
-        Some(target) => Line::new().tone(Tone::Good, "→ ").plain(&target.path).dim(": ").tone(Tone::Good, &target.value),
+        Some(target) => Line::new()
+            .tone(Tone::Good, "→ ")
+            .plain(&target.path)
+            .dim(": ")
+            .tone(Tone::Good, &target.value),
         None => Line::new().dim(format!("{}: {}", word(row.outcome), row.reason)),
     };
-    table.row([sign(row.outcome), place(row), component(row), Line::new().strong(&row.flag), after]);
+    table.row([
+        sign(row.outcome),
+        place(row),
+        component(row),
+        Line::new().strong(&row.flag),
+        after,
+    ]);
     for target in row.to.iter().skip(1) {
-        table.note(Line::new().tone(Tone::Good, "→ ").plain(&target.path).dim(": ").tone(Tone::Good, &target.value));
+        table.note(
+            Line::new()
+                .tone(Tone::Good, "→ ")
+                .plain(&target.path)
+                .dim(": ")
+                .tone(Tone::Good, &target.value),
+        );
     }
     if row.outcome == Outcome::Converted && !row.remedy.is_empty() {
         table.note(Line::new().tone(Tone::Good, "→ ").plain(&row.remedy));
@@ -104,7 +135,10 @@ pub(super) fn profiles(view: &View) -> Option<Section> {
     if profiles.is_empty() {
         return None;
     }
-    let mut table = Table { show_head: true, ..Table::new(&["profile", "flags", "hosts"]) };
+    let mut table = Table {
+        show_head: true,
+        ..Table::new(&["profile", "flags", "hosts"])
+    };
     for (name, (flags, gone, hosts)) in &profiles {
         let flags = match gone {
             0 => Line::from(count(*flags, "flag")),
@@ -112,7 +146,9 @@ pub(super) fn profiles(view: &View) -> Option<Section> {
         };
         let hosts = match hosts.is_empty() {
             true => Line::new().tone(Tone::Warn, "no host carries its label: it has no effect"),
-            false => Line::from(view.names.describe(hosts)).dim(format!("  ({})", count(hosts.len(), "host"))),
+            false => {
+                Line::from(view.names.describe(hosts)).dim(format!("  ({})", count(hosts.len(), "host")))
+            }
         };
         table.row([Line::new().strong(name), flags, hosts]);
     }

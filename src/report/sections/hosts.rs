@@ -18,18 +18,30 @@ pub(super) fn section(view: &View) -> Option<Section> {
         .filter(|host| host.host_keys.is_empty() || host.machine_id.is_empty())
         .map(|host| host.id.as_str())
         .collect();
-    let mut table = Table { show_head: true, ..Table::new(&["host", "becomes", "address", "host key"]) };
+    let mut table = Table {
+        show_head: true,
+        ..Table::new(&["host", "becomes", "address", "host key"])
+    };
     for host in hosts.iter().take(ROWS) {
         let key = match host.host_keys.first() {
             Some(key) => Line::new().dim(key.chars().take(22).collect::<String>()).dim("…"),
             None => Line::new().tone(Tone::Warn, "not recorded"),
         };
-        table.row([Line::new().strong(&host.id), Line::from(becomes(host)), address(host), key]);
+        table.row([
+            Line::new().strong(&host.id),
+            Line::from(becomes(host)),
+            address(host),
+            key,
+        ]);
     }
     let mut blocks = vec![Block::Table(table)];
     if hosts.len() > ROWS {
         let rest: Vec<&str> = hosts[ROWS..].iter().map(|host| host.id.as_str()).collect();
-        let text = format!("… and {} more: {}", number(rest.len()), view.names.describe(&rest));
+        let text = format!(
+            "… and {} more: {}",
+            number(rest.len()),
+            view.names.describe(&rest)
+        );
         blocks.push(Block::text(Line::new().dim(text)));
     }
     if !unpinned.is_empty() {
@@ -42,7 +54,11 @@ pub(super) fn section(view: &View) -> Option<Section> {
     Some(Section {
         id: "hosts",
         title: format!("Hosts ({})", number(hosts.len())),
-        gist: if unpinned.is_empty() { "pinned by host key and machine id".to_owned() } else { String::new() },
+        gist: if unpinned.is_empty() {
+            "pinned by host key and machine id".to_owned()
+        } else {
+            String::new()
+        },
         weight: Weight::Detail,
         blocks,
     })
@@ -58,7 +74,11 @@ fn becomes(host: &Host) -> &'static str {
 
 fn address(host: &Host) -> Line {
     let line = Line::from(host.address.as_str());
-    let line = if host.port == 22 { line } else { line.plain(format!(":{}", host.port)) };
+    let line = if host.port == 22 {
+        line
+    } else {
+        line.plain(format!(":{}", host.port))
+    };
     match &host.bastion {
         Some(bastion) => line.dim(format!(" via {}", bastion.address)),
         None => line,

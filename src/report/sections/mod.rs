@@ -18,7 +18,7 @@ use super::doc::{Line, Section, Tone};
 use super::view::View;
 use crate::model::Outcome;
 
-pub(super) use glance::{glance, verdict};
+pub(super) use glance::{glance, short, title, verdict};
 
 /// Every section that has something to say, in the order in which a reviewer needs them.
 pub(super) fn all(view: &View) -> Vec<Section> {
@@ -85,7 +85,10 @@ fn place(file: Option<&str>, line: Option<u32>) -> String {
 fn legend(used: &[(&str, Tone, &str)]) -> Line {
     let mut line = Line::new();
     for (at, (sign, tone, meaning)) in used.iter().enumerate() {
-        line = line.plain(if at > 0 { "   " } else { "" }).tone(*tone, sign).dim(format!(" {meaning}"));
+        line = line
+            .plain(if at > 0 { "   " } else { "" })
+            .tone(*tone, sign)
+            .dim(format!(" {meaning}"));
     }
     line
 }

@@ -1,8 +1,8 @@
 //! What stands in the way, what was not looked at, and what to do now.
 
-use super::glance::short;
+use super::glance::{short, verdict};
 use crate::report::doc::{Block, Line, Section, Table, Tone, Weight};
-use crate::report::view::{View, some};
+use crate::report::view::{Summary, View, some};
 use crate::text::{count, number};
 
 /// Reasons that are written out.
@@ -11,7 +11,11 @@ const REASONS: usize = 20;
 /// Why the plan is not applyable.
 pub(super) fn obstacles(view: &View) -> Option<Section> {
     let intent = &view.spec.intent;
-    let missing: Vec<&str> = view.without_script().iter().map(|step| step.id.as_str()).collect();
+    let missing: Vec<&str> = view
+        .without_script()
+        .iter()
+        .map(|step| step.id.as_str())
+        .collect();
     let undigested: Vec<&str> = view
         .spec
         .assets
@@ -34,7 +38,9 @@ pub(super) fn obstacles(view: &View) -> Option<Section> {
         (missing, "step", "without a script in this build"),
         (undigested, "asset", "without a digest in the release table"),
     ] {
-        if !list.is_empty() {
+        // A reason that names them already says it better.
+        let said = |name: &&str| intent.not_applyable.iter().any(|reason| reason.contains(*name));
+        if !list.is_empty() && !list.iter().all(said) {
             let line = Line::new()
                 .plain(format!("{} {what}: ", count(list.len(), noun)))
                 .dim(some(&list, 12, noun));
@@ -62,7 +68,11 @@ pub(super) fn unchecked(view: &View) -> Option<Section> {
     let open = inputs.iter().filter(|input| !input.unchecked.is_empty()).count();
     let mut table = Table::new(&["", "input", "source", "digest or what was not checked"]);
     for input in inputs {
-        let file = if input.file.is_empty() { String::new() } else { format!(" {}", input.file) };
+        let file = if input.file.is_empty() {
+            String::new()
+        } else {
+            format!(" {}", input.file)
+        };
         let source = Line::from(format!("{}{file}", input.source));
         if input.unchecked.is_empty() {
             let mark = Line::new().tone(Tone::Good, "✓");
@@ -70,7 +80,9 @@ pub(super) fn unchecked(view: &View) -> Option<Section> {
             table.row([mark, Line::new().strong(&input.name), source, digest]);
         } else {
             let mark = Line::new().tone(Tone::Warn, "!");
-            let text = Line::new().tone(Tone::Warn, "not checked: ").plain(&input.unchecked);
+            let text = Line::new()
+                .tone(Tone::Warn, "not checked: ")
+                .plain(&input.unchecked);
             table.row([mark, Line::new().strong(&input.name), source, text]);
         }
     }
@@ -90,7 +102,10 @@ pub(super) fn unchecked(view: &View) -> Option<Section> {
 pub(super) fn section(view: &View) -> Option<Section> {
     let file = view.file();
     let example = view.spec.actions.iter().find(|action| {
-        view.spec.steps.iter().any(|step| step.id == action.step && step.script_digest.is_some())
+        view.spec
+            .steps
+            .iter()
+            .any(|step| step.id == action.step && step.script_digest.is_some())
     });
     let mut facts: Vec<(&'static str, Line)> = Vec::new();
     let command = |text: String| Line::new().info(text);
@@ -98,7 +113,10 @@ pub(super) fn section(view: &View) -> Option<Section> {
         let text = format!("mkectl show {file} --scripts {}", action.id);
         facts.push(("exact bytes", command(text)));
     }
-    facts.push(("for the ticket", command(format!("mkectl show {file} --format html"))));
+    facts.push((
+        "for the ticket",
+        command(format!("mkectl show {file} --format html")),
+    ));
     if view.spec.intent.applyable {
         facts.push(("approve", command(format!("mkectl approve {file}"))));
         facts.push(("run", command(format!("mkectl apply {file}"))));
@@ -107,13 +125,24 @@ pub(super) fn section(view: &View) -> Option<Section> {
         if let Some(finding) = code {
             facts.push(("understand", command(format!("mkectl explain {}", finding.code))));
         }
-        facts.push(("then", Line::from("remove what stands in the way and run ").info("mkectl plan").plain(" again")));
+        facts.push((
+            "then",
+            Line::from("remove what stands in the way and run ")
+                .info("mkectl plan")
+                .plain(" again"),
+        ));
     }
+    let (applyable, verdict) = verdict(view);
+    let tone = if applyable { Tone::Good } else { Tone::Danger };
+    let line = Line::new()
+        .strong(Summary::of(view.plan).sentence())
+        .plain(" ")
+        .tone(tone, format!("It is {verdict}."));
     Some(Section {
         id: "next",
         title: "Next".to_owned(),
         gist: format!("this is plan {}", short(&view.plan.digest)),
         weight: Weight::Normal,
-        blocks: vec![Block::Facts(facts)],
+        blocks: vec![Block::text(line), Block::Gap, Block::Facts(facts)],
     })
 }

@@ -15,7 +15,11 @@ pub(super) fn section(view: &View) -> Option<Section> {
     for (fate, heading, short) in [
         (PortFate::New, "open before the upgrade", "to open"),
         (PortFate::Kept, "stay open", "kept"),
-        (PortFate::Retired, "not used any more: close them after the commit", "retired"),
+        (
+            PortFate::Retired,
+            "not used any more: close them after the commit",
+            "retired",
+        ),
     ] {
         let list: Vec<&PortRow> = rows.iter().filter(|row| row.fate == fate).collect();
         if list.is_empty() {
@@ -24,15 +28,22 @@ pub(super) fn section(view: &View) -> Option<Section> {
         gist.push(format!("{} {short}", number(list.len())));
         blocks.push(Block::Heading(Line::new().info(heading)));
         let mut table = Table::new(&["", "port", "hosts", "who"]);
-        let same: Vec<&str> =
-            list.iter().filter(|row| unremarkable(row)).map(|row| row.port.as_str()).collect();
+        let same: Vec<&str> = list
+            .iter()
+            .filter(|row| unremarkable(row))
+            .map(|row| row.port.as_str())
+            .collect();
         for row in list.iter().filter(|row| !unremarkable(row)) {
             table.row(cells(row));
         }
         blocks.push(Block::Table(table));
         if !same.is_empty() {
             let text = format!("unchanged: {}", same.join(", "));
-            blocks.push(Block::Text { indent: 5, mark: None, line: Line::new().dim(text) });
+            blocks.push(Block::Text {
+                indent: 5,
+                mark: None,
+                line: Line::new().dim(text),
+            });
         }
     }
     Some(Section {

@@ -12,7 +12,10 @@ pub(super) fn section(view: &View) -> Option<Section> {
     let mut blocks = Vec::new();
     if !spec.secret_files.is_empty() {
         blocks.push(Block::Heading(Line::new().info("files that will hold secrets")));
-        let mut table = Table { show_head: true, ..Table::new(&["path", "mode", "hosts", "holds", "until"]) };
+        let mut table = Table {
+            show_head: true,
+            ..Table::new(&["path", "mode", "hosts", "holds", "until"])
+        };
         for file in &spec.secret_files {
             table.row([
                 Line::new().strong(&file.path),
@@ -25,8 +28,13 @@ pub(super) fn section(view: &View) -> Option<Section> {
         blocks.push(Block::Table(table));
     }
     if !spec.secrets.is_empty() {
-        blocks.push(Block::Heading(Line::new().info("secrets, by reference: no value is in this plan")));
-        let mut table = Table { show_head: true, ..Table::new(&["name", "read at apply from", "for"]) };
+        blocks.push(Block::Heading(
+            Line::new().info("secrets, by reference: no value is in this plan"),
+        ));
+        let mut table = Table {
+            show_head: true,
+            ..Table::new(&["name", "read at apply from", "for"])
+        };
         for secret in &spec.secrets {
             table.row([
                 Line::new().strong(&secret.name),

@@ -15,12 +15,20 @@ pub(super) fn section(view: &View) -> Option<Section> {
         return None;
     }
     let summary = Summary::of(view.plan);
-    let news: Vec<&SettingRow> = rows.iter().filter(|row| !quiet(row.default, row.outcome)).collect();
+    let news: Vec<&SettingRow> = rows
+        .iter()
+        .filter(|row| !quiet(row.default, row.outcome))
+        .collect();
     let mut blocks = Vec::new();
     let mut used = Vec::new();
     for (outcome, text, tone, meaning) in [
         (Outcome::Converted, "~", Tone::Change, "converted"),
-        (Outcome::Retired, "-", Tone::Bad, "retired: what it configured is gone"),
+        (
+            Outcome::Retired,
+            "-",
+            Tone::Bad,
+            "retired: what it configured is gone",
+        ),
         (Outcome::Ignored, ".", Tone::Dim, "without effect"),
         (Outcome::Unsupported, "!", Tone::Warn, "lost: no counterpart"),
         (Outcome::Unknown, "?", Tone::Warn, "unknown to mkectl"),
@@ -47,7 +55,10 @@ pub(super) fn section(view: &View) -> Option<Section> {
     }
     if summary.defaults > 0 {
         blocks.push(Block::Gap);
-        let text = format!("{} more at MKE 3's default or off: nobody chose them", number(summary.defaults));
+        let text = format!(
+            "{} more at MKE 3's default or off: nobody chose them",
+            number(summary.defaults)
+        );
         blocks.push(Block::text(Line::new().dim(text)));
     }
     let mut gist = Vec::new();
@@ -88,11 +99,19 @@ pub(super) fn split(path: &str) -> (&str, &str) {
 }
 
 fn table(rows: &[&SettingRow]) -> Table {
-    let mut table = Table { stack: Some(3), ..Table::new(&["", "line", "MKE 3", "MKE 4k"]) };
-    let shown = rows.iter().filter(|row| !matches!(row.outcome, Outcome::Retired | Outcome::Ignored));
+    let mut table = Table {
+        stack: Some(3),
+        ..Table::new(&["", "line", "MKE 3", "MKE 4k"])
+    };
+    let shown = rows
+        .iter()
+        .filter(|row| !matches!(row.outcome, Outcome::Retired | Outcome::Ignored));
     for row in shown {
         let (_, key) = split(&row.path);
-        let before = Line::new().strong(key).plain(" = ").tone(before_tone(row), &row.before);
+        let before = Line::new()
+            .strong(key)
+            .plain(" = ")
+            .tone(before_tone(row), &row.before);
         table.row([sign(row.outcome), line(row), before, after(row)]);
         for target in row.to.iter().skip(1) {
             table.note(to(&target.path, &target.value));
@@ -112,10 +131,11 @@ fn table(rows: &[&SettingRow]) -> Table {
             .collect();
         if !folded.is_empty() {
             let text = some(&folded, RETIRED, "key");
-            let line = Line::new().dim(format!("{} {}: ", number(folded.len()), word(outcome))).dim(text);
+            let line = Line::new()
+                .dim(format!("{} {}: ", number(folded.len()), word(outcome)))
+                .dim(text);
             // One line a table: it names, the long form is in the JSON.
-            table.row([sign(outcome)]);
-            table.note(line);
+            table.wide(sign(outcome), line);
         }
     }
     table
@@ -140,7 +160,11 @@ fn line(row: &SettingRow) -> Line {
 
 fn to(path: &str, value: &str) -> Line {
     Line::new().tone(Tone::Good, "→ ").plain(path).dim(": ").tone(
-        if value == "(secret)" { Tone::Dim } else { Tone::Good },
+        if value == "(secret)" {
+            Tone::Dim
+        } else {
+            Tone::Good
+        },
         value,
     )
 }
@@ -148,6 +172,8 @@ fn to(path: &str, value: &str) -> Line {
 fn after(row: &SettingRow) -> Line {
     match row.to.first() {
         Some(target) => to(&target.path, &target.value),
-        None => Line::new().tone(Tone::Warn, format!("{}: ", word(row.outcome))).plain(&row.reason),
+        None => Line::new()
+            .tone(Tone::Warn, format!("{}: ", word(row.outcome)))
+            .plain(&row.reason),
     }
 }

@@ -1,7 +1,7 @@
 //! What happens, stage by stage, to which hosts, with gates and the two lines drawn where they are.
 
 use super::legend;
-use crate::model::{At, Cancel, Effect, OnFailure, Stage, Step, UndoKind};
+use crate::model::{At, Cancel, Effect, OnFailure, Spec, Stage, Step, UndoKind};
 use crate::report::doc::{Block, Line, Rule, Section, Table, Tone, Weight};
 use crate::report::view::View;
 use crate::text::{count, duration, number};
@@ -28,7 +28,11 @@ pub(super) fn section(view: &View) -> Option<Section> {
     Some(Section {
         id: "stages",
         title: format!("What happens ({})", count(spec.actions.len(), "action")),
-        gist: format!("{}, ≈ {} in all", count(spec.stages.len(), "stage"), duration(times.total_s.into())),
+        gist: format!(
+            "{}, ≈\u{a0}{} in all",
+            count(spec.stages.len(), "stage"),
+            duration(times.total_s.into())
+        ),
         weight: Weight::Risk,
         blocks,
     })
@@ -44,7 +48,13 @@ fn sign(step: &Step) -> (&'static str, Tone) {
 }
 
 fn signs(view: &View) -> Line {
-    let used: Vec<&str> = view.spec.steps.iter().filter(|s| !view.of(&s.id).is_empty()).map(|s| sign(s).0).collect();
+    let used: Vec<&str> = view
+        .spec
+        .steps
+        .iter()
+        .filter(|s| !view.of(&s.id).is_empty())
+        .map(|s| sign(s).0)
+        .collect();
     let all = [
         ("·", Tone::Dim, "reads"),
         ("~", Tone::Change, "changes, can be undone"),
@@ -68,14 +78,21 @@ fn stage_blocks(view: &View, at: usize, stage: &Stage, blocks: &mut Vec<Block>) 
     let gate = format!("gate/{}", stage.id);
     if stage.point_of_no_return || spec.lines.point_of_no_return == gate {
         blocks.push(Block::Rule(Rule {
-            label: Line::new().tone(Tone::Danger, "▲ POINT OF NO RETURN").plain(" before ").strong(&stage.title),
+            label: Line::new()
+                .tone(Tone::Danger, "▲ POINT OF NO RETURN")
+                .plain(" before ")
+                .strong(&stage.title),
             tone: Tone::Danger,
             heavy: true,
-            notes: vec!["apply waits here for a person; what is done below this line cannot be undone".into()],
+            notes: vec![
+                "apply waits here for a person; what is done below this line cannot be undone".into(),
+            ],
         }));
     } else if stage.gate {
         let before = at.checked_sub(1).and_then(|before| spec.stages.get(before));
-        let stop = before.map_or(String::new(), |before| format!(": --until {} stops here", before.id));
+        let stop = before.map_or(String::new(), |before| {
+            format!(": --until {} stops here", before.id)
+        });
         blocks.push(Block::Rule(Rule {
             label: Line::new().info("gate").dim(stop),
             tone: Tone::Info,
@@ -83,23 +100,36 @@ fn stage_blocks(view: &View, at: usize, stage: &Stage, blocks: &mut Vec<Block>) 
             notes: Vec::new(),
         }));
     }
-    let mut head = Line::new().strong(format!("{}. {}", at + 1, stage.title)).dim(format!("  {}", stage.id));
+    let mut head = Line::new()
+        .strong(format!("{}. {}", at + 1, stage.title))
+        .dim(format!("  {}", stage.id));
     if let Some(time) = spec.estimate.stages.iter().find(|time| time.stage == stage.id) {
         let (start, end) = (u64::from(time.start_s), u64::from(time.end_s));
-        head = head.dim(format!("  ≈ {} – {}", duration(start), duration(end)));
+        head = head.dim(format!("  ≈\u{a0}{} – {}", duration(start), duration(end)));
     }
     if stage.downtime {
         head = head.plain("  ").tone(Tone::Danger, "API down");
     }
     blocks.push(Block::Heading(head));
     let loses = match stage.undo_loses.as_str() {
-        "" | "nothing" => "nothing".to_owned(),
-        loses => loses.to_owned(),
+        "" => "nothing",
+        loses => loses,
     };
-    let rule = format!("if it fails {} · undoing it loses {loses}", failure(stage.failure));
-    blocks.push(Block::Text { indent: 5, mark: None, line: Line::new().dim(rule) });
+    let mut rule = format!("if it fails, {}", failure(stage.failure));
+    if !beyond(spec, at) {
+        rule.push_str(&format!(" · undoing it loses: {loses}"));
+    }
+    blocks.push(Block::Text {
+        indent: 5,
+        mark: None,
+        line: Line::new().dim(rule),
+    });
     let mut table = table();
-    for step in spec.steps.iter().filter(|step| step.stage == stage.id && !view.of(&step.id).is_empty()) {
+    for step in spec
+        .steps
+        .iter()
+        .filter(|step| step.stage == stage.id && !view.of(&step.id).is_empty())
+    {
         if let Some(rule) = first_line(view, step) {
             if !table.rows.is_empty() {
                 blocks.push(Block::Table(std::mem::replace(&mut table, self::table())));
@@ -112,14 +142,27 @@ fn stage_blocks(view: &View, at: usize, stage: &Stage, blocks: &mut Vec<Block>) 
         }
     }
     if table.rows.is_empty() {
-        blocks.push(Block::Text { indent: 5, mark: None, line: Line::new().dim("nothing left to do here") });
+        blocks.push(Block::Text {
+            indent: 5,
+            mark: None,
+            line: Line::new().dim("nothing left to do here"),
+        });
     } else {
         blocks.push(Block::Table(table));
     }
 }
 
+/// True from the point of no return on.
+fn beyond(spec: &Spec, at: usize) -> bool {
+    spec.stages[..=at].iter().any(|stage| stage.point_of_no_return)
+}
+
 fn table() -> Table {
-    Table::new(&["", "step", "what", "where", "time"])
+    Table {
+        indent: 5,
+        stack: Some(4),
+        ..Table::new(&["", "step", "where", "time", "what"])
+    }
 }
 
 /// The line before the first step whose action ends automatic rollback.
@@ -135,10 +178,16 @@ fn first_line(view: &View, step: &Step) -> Option<Block> {
     };
     let after = "from here on users may write through the new API: a rollback is a person's decision and loses those writes";
     Some(Block::Rule(Rule {
-        label: Line::new().tone(Tone::Warn, "▲ LAST AUTOMATIC ROLLBACK").plain(" before ").strong(action),
+        label: Line::new()
+            .tone(Tone::Warn, "▲ LAST AUTOMATIC ROLLBACK")
+            .plain(" before ")
+            .strong(action),
         tone: Tone::Warn,
         heavy: true,
-        notes: [because, after.into()].into_iter().filter(|line| !line.is_empty()).collect(),
+        notes: [because, after.into()]
+            .into_iter()
+            .filter(|line| !line.is_empty())
+            .collect(),
     }))
 }
 
@@ -152,11 +201,17 @@ fn cells(view: &View, step: &Step) -> [Line; 5] {
         At::Operator => place = Line::new().dim("operator's machine"),
     }
     let each = if actions.len() > 1 { " each" } else { "" };
-    let mut time = Line::from(format!("≈ {}{each}", duration(step.estimate_s.into())));
+    let mut time = Line::from(format!("≈\u{a0}{}{each}", duration(step.estimate_s.into())));
     if let Some(width) = at_once(view, step, actions.len()) {
         time = time.dim(format!(", {} at once", number(width)));
     }
-    [Line::new().tone(tone, mark), Line::new().strong(&step.id), Line::from(step.title.as_str()), place, time]
+    [
+        Line::new().tone(tone, mark),
+        Line::new().strong(&step.id),
+        place,
+        time,
+        Line::from(step.title.as_str()),
+    ]
 }
 
 /// The tightest budget of a step, when it is tighter than its hosts are many.
@@ -172,16 +227,28 @@ fn at_once(view: &View, step: &Step, hosts: usize) -> Option<usize> {
 fn notes(view: &View, step: &Step) -> Vec<Line> {
     let mut notes = Vec::new();
     if step.effect != Effect::Reads && step.undo.kind == UndoKind::Impossible && !step.undo.why.is_empty() {
-        notes.push(Line::new().tone(Tone::Danger, "cannot be undone: ").plain(&step.undo.why));
+        notes.push(
+            Line::new()
+                .tone(Tone::Danger, "cannot be undone: ")
+                .plain(&step.undo.why),
+        );
     }
     if step.cancel == Cancel::Never {
         notes.push(Line::new().tone(Tone::Warn, "must not be interrupted"));
     }
-    let mut missing: Vec<&str> = view.of(&step.id).iter().filter_map(|a| a.undecided.as_deref()).collect();
+    let mut missing: Vec<&str> = view
+        .of(&step.id)
+        .iter()
+        .filter_map(|a| a.undecided.as_deref())
+        .collect();
     missing.sort_unstable();
     missing.dedup();
     if !missing.is_empty() {
-        notes.push(Line::new().tone(Tone::Warn, "undecided, a fact is missing: ").plain(missing.join(", ")));
+        notes.push(
+            Line::new()
+                .tone(Tone::Warn, "undecided, a fact is missing: ")
+                .plain(missing.join(", ")),
+        );
     }
     if step.script.is_some() && step.script_digest.is_none() {
         notes.push(Line::new().tone(Tone::Warn, "its script is not part of this build"));
@@ -194,7 +261,11 @@ fn skipped(view: &View, blocks: &mut Vec<Block>) {
         return;
     }
     blocks.push(Block::Heading(Line::new().info("not needed here")));
-    let mut table = Table { stack: Some(2), ..Table::new(&["", "step", "why"]) };
+    let mut table = Table {
+        indent: 5,
+        stack: Some(2),
+        ..Table::new(&["", "step", "why"])
+    };
     for skip in &view.spec.skipped {
         let hosts: Vec<&str> = skip.hosts.iter().map(String::as_str).collect();
         let why = Line::from(skip.because.as_str()).dim(format!("  ({})", view.names.describe(&hosts)));

@@ -10,7 +10,10 @@ pub(super) fn section(view: &View) -> Option<Section> {
     if spec.actions.is_empty() {
         return None;
     }
-    let mut table = Table { show_head: true, ..Table::new(&["stage", "undone", "left as is", "cannot", "undo loses"]) };
+    let mut table = Table {
+        show_head: true,
+        ..Table::new(&["stage", "undone", "left as is", "cannot", "undo loses"])
+    };
     let mut beyond = false;
     for stage in &spec.stages {
         beyond |= stage.point_of_no_return;
@@ -40,10 +43,18 @@ pub(super) fn section(view: &View) -> Option<Section> {
         title: "Way back".to_owned(),
         gist: match irreversible {
             0 => "every change can be undone".to_owned(),
-            n => format!("{} of {} actions cannot be undone", number(n), number(spec.actions.len())),
+            n => format!(
+                "{} of {} actions cannot be undone",
+                number(n),
+                number(spec.actions.len())
+            ),
         },
         weight: Weight::Risk,
-        blocks: vec![Block::Table(table), Block::Gap, Block::text(Line::new().dim(text))],
+        blocks: vec![
+            Block::Table(table),
+            Block::Gap,
+            Block::text(Line::new().dim(text)),
+        ],
     })
 }
 

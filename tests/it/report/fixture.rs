@@ -16,12 +16,29 @@ pub struct Size {
     pub clean: bool,
 }
 
-pub const SMALL: Size = Size { managers: 3, workers: 5, organizations: 2, teams: 3, users: 9, clean: false };
+pub const SMALL: Size = Size {
+    managers: 3,
+    workers: 5,
+    organizations: 2,
+    teams: 3,
+    users: 9,
+    clean: false,
+};
 pub const CLEAN: Size = Size { clean: true, ..SMALL };
-pub const LARGE: Size = Size { managers: 5, workers: 195, organizations: 40, teams: 14, users: 12_000, clean: false };
+pub const LARGE: Size = Size {
+    managers: 5,
+    workers: 195,
+    organizations: 40,
+    teams: 14,
+    users: 12_000,
+    clean: false,
+};
 
 fn sha(text: &str) -> String {
-    let hash: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = Sha256::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("sha256:{hash}")
 }
 
@@ -30,7 +47,10 @@ fn strings(items: &[&str]) -> Vec<String> {
 }
 
 fn map(items: &[(&str, &str)]) -> BTreeMap<String, String> {
-    items.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    items
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 pub fn plan(size: Size) -> Plan {
@@ -42,7 +62,8 @@ pub fn plan(size: Size) -> Plan {
         .collect();
     let (actions, joints) = actions(&steps, &hosts);
     let k0s = "apiVersion: k0s.k0sproject.io/v1beta1\nkind: ClusterConfig\n".to_owned();
-    let mke4 = "apiVersion: mke.mirantis.com/v1alpha1\nkind: MkeConfig\nldap: mkectl-secret:ldap-bind\n".to_owned();
+    let mke4 =
+        "apiVersion: mke.mirantis.com/v1alpha1\nkind: MkeConfig\nldap: mkectl-secret:ldap-bind\n".to_owned();
     let worker = |n: usize| hosts[size.managers + n].id.clone();
     let spec = Spec {
         intent: Intent {
@@ -50,16 +71,27 @@ pub fn plan(size: Size) -> Plan {
             not_applyable: if size.clean {
                 Vec::new()
             } else {
-                strings(&["3 findings block the upgrade", "the script of 1 step is not part of this build"])
+                strings(&[
+                    "3 findings block the upgrade",
+                    "the script of 1 step is not part of this build",
+                ])
             },
             catalogue: sha("catalogue"),
-            options: map(&[("worker-disruption", "10%"), ("data-dir", "/var/lib/k0s"), ("on-failure", "auto")]),
+            options: map(&[
+                ("worker-disruption", "10%"),
+                ("data-dir", "/var/lib/k0s"),
+                ("on-failure", "auto"),
+            ]),
         },
         cluster: Cluster {
             id: "k2jx0q4n8s6w".into(),
             name: "mke.example.com".into(),
             external_address: "mke.example.com".into(),
-            from: From { mke: "3.8.5".into(), kubernetes: "v1.31.7".into(), mcr: "25.0.9".into() },
+            from: From {
+                mke: "3.8.5".into(),
+                kubernetes: "v1.31.7".into(),
+                mcr: "25.0.9".into(),
+            },
             to: To {
                 mke: "4.1.5".into(),
                 kubernetes: "1.32".into(),
@@ -70,7 +102,11 @@ pub fn plan(size: Size) -> Plan {
         },
         inputs: inputs(size),
         findings: findings(size, &hosts),
-        conversion: Conversion { settings: settings(size), flags: flags(size), ports: ports() },
+        conversion: Conversion {
+            settings: settings(size),
+            flags: flags(size),
+            ports: ports(),
+        },
         rbac: Some(rbac(size)),
         secrets: vec![
             SecretRef {
@@ -85,10 +121,34 @@ pub fn plan(size: Size) -> Plan {
             },
         ],
         secret_files: vec![
-            secret_file("R/etcd/final.db", "managers", "the whole etcd, Secrets included", "commit", "final-snapshot"),
-            secret_file("R/keys/sa.key", "managers", "key that signs service account tokens", "commit", "carry-keys"),
-            secret_file("R/join-token", "joiners", "join token, valid for 10 minutes", "the end of its action", "join-worker"),
-            secret_file("~/.mke/mke.kubeconf", "operator", "administrator's key", "a person removes it", "outputs"),
+            secret_file(
+                "R/etcd/final.db",
+                "managers",
+                "the whole etcd, Secrets included",
+                "commit",
+                "final-snapshot",
+            ),
+            secret_file(
+                "R/keys/sa.key",
+                "managers",
+                "key that signs service account tokens",
+                "commit",
+                "carry-keys",
+            ),
+            secret_file(
+                "R/join-token",
+                "joiners",
+                "join token, valid for 10 minutes",
+                "the end of its action",
+                "join-worker",
+            ),
+            secret_file(
+                "~/.mke/mke.kubeconf",
+                "operator",
+                "administrator's key",
+                "a person removes it",
+                "outputs",
+            ),
         ],
         assets: vec![Asset {
             name: "k0s".into(),
@@ -97,8 +157,16 @@ pub fn plan(size: Size) -> Plan {
             digest: sha("k0s"),
         }],
         documents: vec![
-            Document { name: "k0s.yaml".into(), digest: sha(&k0s), secrets: false },
-            Document { name: "mke4.yaml".into(), digest: sha(&mke4), secrets: true },
+            Document {
+                name: "k0s.yaml".into(),
+                digest: sha(&k0s),
+                secrets: false,
+            },
+            Document {
+                name: "mke4.yaml".into(),
+                digest: sha(&mke4),
+                secrets: true,
+            },
         ],
         files: BTreeMap::from([(sha(&k0s), k0s), (sha(&mke4), mke4)]),
         scripts,
@@ -110,7 +178,12 @@ pub fn plan(size: Size) -> Plan {
                 capacity: 5,
                 because: "--concurrent-uploads 5".into(),
             },
-            Budget { id: "etcd-members".into(), counts: Selector::Managers, capacity: 1, because: "fixed".into() },
+            Budget {
+                id: "etcd-members".into(),
+                counts: Selector::Managers,
+                capacity: 1,
+                because: "fixed".into(),
+            },
             Budget {
                 id: "workers-down".into(),
                 counts: Selector::Workers,
@@ -146,7 +219,10 @@ pub fn plan(size: Size) -> Plan {
         format_version: PLAN_FORMAT.into(),
         digest: sha(&serde_json::to_string(&spec).unwrap()),
         spec,
-        meta: Meta { created_at: "2026-11-20T21:04:00Z".into(), ..Meta::default() },
+        meta: Meta {
+            created_at: "2026-11-20T21:04:00Z".into(),
+            ..Meta::default()
+        },
     }
 }
 
@@ -160,14 +236,20 @@ fn hosts(size: Size) -> Vec<Host> {
         bastion: None,
         host_keys: vec![format!("SHA256:{}", &sha(&id)[7..50])],
         machine_id: sha(&id)[7..39].to_owned(),
-        fields: map(&[("hostname", &id), ("kubelet-profile", if n % 4 == 3 { "gpu" } else { "" })]),
+        fields: map(&[
+            ("hostname", &id),
+            ("kubelet-profile", if n % 4 == 3 { "gpu" } else { "" }),
+        ]),
         facts: map(&[("os.id", "ubuntu")]),
         id,
     };
     let width = size.workers.to_string().len().max(2);
     (1..=size.managers)
         .map(|n| host(format!("mgr-{n:02}"), Role::Manager, n - 1))
-        .chain((1..=size.workers).map(|n| host(format!("worker-{n:0width$}"), Role::Worker, size.managers + n - 1)))
+        .chain(
+            (1..=size.workers)
+                .map(|n| host(format!("worker-{n:0width$}"), Role::Worker, size.managers + n - 1)),
+        )
         .collect()
 }
 
@@ -176,24 +258,48 @@ fn inputs(size: Size) -> Vec<Input> {
         name: name.into(),
         source: source.into(),
         file: file.into(),
-        digest: if source == "absent" { String::new() } else { sha(name) },
+        digest: if source == "absent" {
+            String::new()
+        } else {
+            sha(name)
+        },
         unchecked: unchecked.into(),
     };
     vec![
         input("mke3-config", "file", "mke3.toml", ""),
         input("hosts", "file", "hosts.yaml", ""),
-        input("facts", "live", "", if size.clean { "" } else { "clock skew of worker-03: chronyd did not answer" }),
+        input(
+            "facts",
+            "live",
+            "",
+            if size.clean {
+                ""
+            } else {
+                "clock skew of worker-03: chronyd did not answer"
+            },
+        ),
         input("accounts", "file", "accounts.json", ""),
         input(
             "cluster-objects",
             if size.clean { "live" } else { "absent" },
             "",
-            if size.clean { "" } else { "stored versions of custom resources, webhooks, PodDisruptionBudgets" },
+            if size.clean {
+                ""
+            } else {
+                "stored versions of custom resources, webhooks, PodDisruptionBudgets"
+            },
         ),
     ]
 }
 
-fn finding(severity: Severity, code: &str, subject: Subject, message: &str, remedy: &str, hosts: &[String]) -> Finding {
+fn finding(
+    severity: Severity,
+    code: &str,
+    subject: Subject,
+    message: &str,
+    remedy: &str,
+    hosts: &[String],
+) -> Finding {
     Finding {
         severity,
         code: code.into(),
@@ -205,8 +311,11 @@ fn finding(severity: Severity, code: &str, subject: Subject, message: &str, reme
 }
 
 fn findings(size: Size, hosts: &[Host]) -> Vec<Finding> {
-    let workers: Vec<String> =
-        hosts.iter().filter(|host| host.role == Some(Role::Worker)).map(|host| host.id.clone()).collect();
+    let workers: Vec<String> = hosts
+        .iter()
+        .filter(|host| host.role == Some(Role::Worker))
+        .map(|host| host.id.clone())
+        .collect();
     let set = |name: &str, line| Subject::new(SubjectKind::Setting, name).at("mke3.toml", line);
     let mut out = Vec::new();
     if !size.clean {
@@ -276,22 +385,40 @@ fn findings(size: Size, hosts: &[Host]) -> Vec<Finding> {
 
 fn settings(size: Size) -> Vec<SettingRow> {
     let mut line = 0;
-    let mut row = |path: &str, before: &str, outcome: Outcome, to: &[(&str, &str)], reason: &str, default: bool| {
-        line += 3;
-        SettingRow {
-            path: path.into(),
-            line: Some(line),
-            before: before.into(),
-            outcome,
-            to: to.iter().map(|(path, value)| Target { path: (*path).into(), value: (*value).into() }).collect(),
-            reason: reason.into(),
-            default,
-            confidence: if path.contains("nodeport") { Confidence::Inferred } else { Confidence::Documented },
-        }
-    };
+    let mut row =
+        |path: &str, before: &str, outcome: Outcome, to: &[(&str, &str)], reason: &str, default: bool| {
+            line += 3;
+            SettingRow {
+                path: path.into(),
+                line: Some(line),
+                before: before.into(),
+                outcome,
+                to: to
+                    .iter()
+                    .map(|(path, value)| Target {
+                        path: (*path).into(),
+                        value: (*value).into(),
+                    })
+                    .collect(),
+                reason: reason.into(),
+                default,
+                confidence: if path.contains("nodeport") {
+                    Confidence::Inferred
+                } else {
+                    Confidence::Documented
+                },
+            }
+        };
     use Outcome::{Blocking, Converted, Ignored, Retired, Unknown, Unsupported};
     let mut rows = vec![
-        row("auth.backend", "\"ldap\"", Converted, &[("spec.authentication.ldap.enabled", "true")], "", false),
+        row(
+            "auth.backend",
+            "\"ldap\"",
+            Converted,
+            &[("spec.authentication.ldap.enabled", "true")],
+            "",
+            false,
+        ),
         row(
             "auth.ldap.reader_password",
             "(secret)",
@@ -308,7 +435,14 @@ fn settings(size: Size) -> Vec<SettingRow> {
             "new users have no role until somebody binds one",
             false,
         ),
-        row("auth.sessions.lifetime_minutes", "60", Converted, &[("spec.authentication.expiry.idTokens", "1h")], "", true),
+        row(
+            "auth.sessions.lifetime_minutes",
+            "60",
+            Converted,
+            &[("spec.authentication.expiry.idTokens", "1h")],
+            "",
+            true,
+        ),
         row(
             "cluster_config.service_cluster_ip_range",
             "\"10.96.0.0/16\"",
@@ -344,9 +478,30 @@ fn settings(size: Size) -> Vec<SettingRow> {
             "a CNI that MKE does not manage cannot be taken over",
             false,
         ),
-        row("cluster_config.swarm_strategy", "\"spread\"", Retired, &[], "there is no swarm", false),
-        row("cluster_config.controller_port", "443", Retired, &[], "there is no ucp-controller", false),
-        row("cluster_config.swarm_port", "2376", Retired, &[], "there is no swarm", false),
+        row(
+            "cluster_config.swarm_strategy",
+            "\"spread\"",
+            Retired,
+            &[],
+            "there is no swarm",
+            false,
+        ),
+        row(
+            "cluster_config.controller_port",
+            "443",
+            Retired,
+            &[],
+            "there is no ucp-controller",
+            false,
+        ),
+        row(
+            "cluster_config.swarm_port",
+            "2376",
+            Retired,
+            &[],
+            "there is no swarm",
+            false,
+        ),
         row("cluster_config.dns_search", "[]", Ignored, &[], "empty", true),
         row(
             "cluster_config.secure_overlay",
@@ -356,7 +511,14 @@ fn settings(size: Size) -> Vec<SettingRow> {
             "Calico's IPsec overlay does not exist any more: traffic between nodes is not encrypted",
             false,
         ),
-        row("cluster_config.brand_new_key", "7", Unknown, &[], "no release of MKE 3 that mkectl knows has it", false),
+        row(
+            "cluster_config.brand_new_key",
+            "7",
+            Unknown,
+            &[],
+            "no release of MKE 3 that mkectl knows has it",
+            false,
+        ),
         row(
             "registries[0].host_address",
             "\"msr.example.com\"",
@@ -367,19 +529,39 @@ fn settings(size: Size) -> Vec<SettingRow> {
         ),
     ];
     for n in 0..97 {
-        rows.push(row(&format!("scheduling_configuration.key_{n:02}"), "false", Ignored, &[], "off", true));
+        rows.push(row(
+            &format!("scheduling_configuration.key_{n:02}"),
+            "false",
+            Ignored,
+            &[],
+            "off",
+            true,
+        ));
     }
     rows
 }
 
 fn flags(size: Size) -> Vec<FlagRow> {
-    let row = |component, profile: Option<&str>, flag: &str, line, outcome, to: &[(&str, &str)], reason: &str, remedy: &str| FlagRow {
+    let row = |component,
+               profile: Option<&str>,
+               flag: &str,
+               line,
+               outcome,
+               to: &[(&str, &str)],
+               reason: &str,
+               remedy: &str| FlagRow {
         component,
         profile: profile.map(str::to_owned),
         flag: flag.into(),
         line,
         outcome,
-        to: to.iter().map(|(path, value)| Target { path: (*path).into(), value: (*value).into() }).collect(),
+        to: to
+            .iter()
+            .map(|(path, value)| Target {
+                path: (*path).into(),
+                value: (*value).into(),
+            })
+            .collect(),
         reason: reason.into(),
         remedy: remedy.into(),
     };
@@ -420,7 +602,10 @@ fn flags(size: Size) -> Vec<FlagRow> {
             "--container-log-max-size=50Mi",
             84,
             Outcome::Converted,
-            &[("spec.kubelet.customProfiles[gpu].values.containerLogMaxSize", "50Mi")],
+            &[(
+                "spec.kubelet.customProfiles[gpu].values.containerLogMaxSize",
+                "50Mi",
+            )],
             "",
             "",
         ),
@@ -473,25 +658,65 @@ fn ports() -> Vec<PortRow> {
     vec![
         row("2377", "tcp", "managers", PortFate::Retired, "swarm control", ""),
         row("2376", "tcp", "all", PortFate::Retired, "Docker Engine", ""),
-        row("12376-12388", "tcp", "managers", PortFate::Retired, "ucp-kv, ucp-auth, ucp-kube-apiserver proxies", ""),
-        row("443", "tcp", "managers", PortFate::Kept, "ucp-controller", "MKE 4k gateway"),
-        row("6443", "tcp", "managers", PortFate::Kept, "Kubernetes API", "Kubernetes API"),
+        row(
+            "12376-12388",
+            "tcp",
+            "managers",
+            PortFate::Retired,
+            "ucp-kv, ucp-auth, ucp-kube-apiserver proxies",
+            "",
+        ),
+        row(
+            "443",
+            "tcp",
+            "managers",
+            PortFate::Kept,
+            "ucp-controller",
+            "MKE 4k gateway",
+        ),
+        row(
+            "6443",
+            "tcp",
+            "managers",
+            PortFate::Kept,
+            "Kubernetes API",
+            "Kubernetes API",
+        ),
         row("10250", "tcp", "all", PortFate::Kept, "kubelet", "kubelet"),
         row("4789", "udp", "all", PortFate::Kept, "VXLAN", "VXLAN"),
-        row("32768-35535", "tcp,udp", "all", PortFate::Kept, "NodePorts", "NodePorts"),
+        row(
+            "32768-35535",
+            "tcp,udp",
+            "all",
+            PortFate::Kept,
+            "NodePorts",
+            "NodePorts",
+        ),
         row("8132", "tcp", "managers", PortFate::New, "", "konnectivity"),
         row("9443", "tcp", "managers", PortFate::New, "", "k0s join API"),
     ]
 }
 
 fn bound(role: &str, on: &str, to: &str, outcome: Outcome, reason: &str) -> BoundRole {
-    BoundRole { role: role.into(), on: on.into(), to: to.into(), outcome, reason: reason.into() }
+    BoundRole {
+        role: role.into(),
+        on: on.into(),
+        to: to.into(),
+        outcome,
+        reason: reason.into(),
+    }
 }
 
 fn rbac(size: Size) -> Rbac {
     let name = |n: usize| {
-        let first = ["bob", "bill", "alice", "carol", "dave", "erin", "frank", "grace", "heidi"];
-        if n < first.len() { first[n].to_owned() } else { format!("user{n:05}") }
+        let first = [
+            "bob", "bill", "alice", "carol", "dave", "erin", "frank", "grace", "heidi",
+        ];
+        if n < first.len() {
+            first[n].to_owned()
+        } else {
+            format!("user{n:05}")
+        }
     };
     let mut organizations = vec![OrganizationNode {
         name: "entire-company".into(),
@@ -517,7 +742,13 @@ fn rbac(size: Size) -> Rbac {
                     "swarm collections do not exist",
                 )],
             },
-            TeamNode { name: "sales".into(), to: "sales-team".into(), ldap: true, members: vec![], roles: vec![] },
+            TeamNode {
+                name: "sales".into(),
+                to: "sales-team".into(),
+                ldap: true,
+                members: vec![],
+                roles: vec![],
+            },
         ],
         members: vec![],
         roles: vec![bound("view", "all namespaces", "view", Outcome::Converted, "")],
@@ -544,7 +775,11 @@ fn rbac(size: Size) -> Rbac {
         .map(|n| UserRow {
             name: name(n),
             admin: n == 2,
-            outcome: if n % 50 == 7 { Outcome::Unsupported } else { Outcome::Converted },
+            outcome: if n % 50 == 7 {
+                Outcome::Unsupported
+            } else {
+                Outcome::Converted
+            },
             to: format!("dex password {n:x}"),
             reason: if n % 50 == 7 {
                 "inactive: no account is made".into()
@@ -559,10 +794,16 @@ fn rbac(size: Size) -> Rbac {
     Rbac {
         counts: RbacCounts {
             users: size.users as u32,
-            inactive: users.iter().filter(|user| user.outcome == Outcome::Unsupported).count() as u32,
+            inactive: users
+                .iter()
+                .filter(|user| user.outcome == Outcome::Unsupported)
+                .count() as u32,
             admins: 1,
             organizations: organizations.len() as u32,
-            teams: organizations.iter().map(|organization| organization.teams.len() as u32).sum(),
+            teams: organizations
+                .iter()
+                .map(|organization| organization.teams.len() as u32)
+                .sum(),
             grants: 4,
         },
         organizations,
@@ -620,9 +861,30 @@ fn stages() -> Vec<Stage> {
         undo_loses: loses.into(),
     };
     vec![
-        stage("prepare", "Prepare the hosts while MKE 3 serves", false, OnFailure::Rollback, false, "nothing"),
-        stage("quiesce", "Stop the control plane of MKE 3", true, OnFailure::Rollback, true, "nothing"),
-        stage("controllers", "Start the controllers of k0s", true, OnFailure::Rollback, false, "nothing"),
+        stage(
+            "prepare",
+            "Prepare the hosts while MKE 3 serves",
+            false,
+            OnFailure::Rollback,
+            false,
+            "nothing",
+        ),
+        stage(
+            "quiesce",
+            "Stop the control plane of MKE 3",
+            true,
+            OnFailure::Rollback,
+            true,
+            "nothing",
+        ),
+        stage(
+            "controllers",
+            "Start the controllers of k0s",
+            true,
+            OnFailure::Rollback,
+            false,
+            "nothing",
+        ),
         stage(
             "workers",
             "Move the workers, a few at a time",
@@ -639,12 +901,21 @@ fn stages() -> Vec<Stage> {
             false,
             "as above, and users' new passwords",
         ),
-        stage("commit", "Remove MKE 3 for good", false, OnFailure::Pause, true, "everything since the backup"),
+        stage(
+            "commit",
+            "Remove MKE 3 for good",
+            false,
+            OnFailure::Pause,
+            true,
+            "everything since the backup",
+        ),
     ]
 }
 
 fn script(step: &str) -> String {
-    format!("#!/bin/sh\n# {step}\nset -eu\nprobe() {{ return 11; }}\nrun() {{\n\tprintf '%s\\n' \"$DATA_DIR\"\n}}\n\"$1\"\n")
+    format!(
+        "#!/bin/sh\n# {step}\nset -eu\nprobe() {{ return 11; }}\nrun() {{\n\tprintf '%s\\n' \"$DATA_DIR\"\n}}\n\"$1\"\n"
+    )
 }
 
 fn steps(size: Size) -> Vec<Step> {
@@ -655,7 +926,13 @@ fn steps(size: Size) -> Vec<Step> {
         stage: stage.into(),
         title: title.into(),
         subjects,
-        at: if id == "mint-token" { At::Lead } else if id == "outputs" { At::Operator } else { At::Subject },
+        at: if id == "mint-token" {
+            At::Lead
+        } else if id == "outputs" {
+            At::Operator
+        } else {
+            At::Subject
+        },
         script: (id != "outputs").then(|| format!("{id}.sh")),
         script_digest: (id != "outputs" && (size.clean || id != "install-mke4k")).then(|| sha(&script(id))),
         builtin: (id == "outputs").then(|| "write-config".into()),
@@ -666,7 +943,11 @@ fn steps(size: Size) -> Vec<Step> {
                 C => UndoKind::Script,
                 D => UndoKind::Impossible,
             },
-            why: if effect == D { "containers, volumes and the swarm's identity are gone".into() } else { String::new() },
+            why: if effect == D {
+                "containers, volumes and the swarm's identity are gone".into()
+            } else {
+                String::new()
+            },
         },
         params: BTreeMap::from([
             ("DATA_DIR".to_owned(), ParamSource::Literal("/var/lib/k0s".into())),
@@ -676,11 +957,36 @@ fn steps(size: Size) -> Vec<Step> {
             ("LDAP".to_owned(), ParamSource::Secret("ldap-bind".into())),
             ("TOKEN".to_owned(), ParamSource::Output("mint-token.token".into())),
         ]),
-        outputs: BTreeMap::new(),
-        budgets: if budget.is_empty() { vec![] } else { vec![Take { take: budget.into(), until: None }] },
-        changes: Changes { files: strings(&["/etc/k0s/"]), ..Changes::default() },
+        outputs: if id == "mint-token" {
+            let token = Output {
+                kind: OutputKind::Secret,
+                value_type: None,
+                max: None,
+                secret: false,
+                keep: None,
+            };
+            BTreeMap::from([("token".to_owned(), token)])
+        } else {
+            BTreeMap::new()
+        },
+        budgets: if budget.is_empty() {
+            vec![]
+        } else {
+            vec![Take {
+                take: budget.into(),
+                until: None,
+            }]
+        },
+        changes: Changes {
+            files: strings(&["/etc/k0s/"]),
+            ..Changes::default()
+        },
         relies: vec![],
-        cancel: if id == "restore-etcd" { Cancel::Never } else { Cancel::Finish },
+        cancel: if id == "restore-etcd" {
+            Cancel::Never
+        } else {
+            Cancel::Finish
+        },
         users_write: id == "join-worker",
         repeatable: false,
         timeout_s: 900,
@@ -688,16 +994,96 @@ fn steps(size: Size) -> Vec<Step> {
         estimate_s,
     };
     vec![
-        step("prepare", "record-state", "Record the state to return to", Hosts, R, 10, ""),
-        step("prepare", "backup-mke3", "Back MKE 3 up with its own tool", Lead, C, 300, ""),
-        step("prepare", "stage-binaries", "Bring k0s to the host and check that it may run", Hosts, C, 30, "uploads"),
-        step("prepare", "prepull", "Pull every image that pods on this host use", Hosts, C, 600, "uploads"),
-        step("quiesce", "freeze-agents", "Stop MKE 3 from repairing itself", Lead, C, 30, ""),
-        step("quiesce", "stop-apiservers", "Stop the Kubernetes API of MKE 3", Managers, C, 15, ""),
-        step("quiesce", "final-snapshot", "Take the snapshot of etcd that moves over", Lead, C, 30, ""),
-        step("controllers", "restore-etcd", "Restore the snapshot into the etcd of k0s", Lead, C, 40, ""),
-        step("controllers", "start-lead", "Start the first controller", Lead, C, 90, ""),
-        step("controllers", "mint-token", "Make a join token", Joiners, C, 1, ""),
+        step(
+            "prepare",
+            "record-state",
+            "Record the state to return to",
+            Hosts,
+            R,
+            10,
+            "",
+        ),
+        step(
+            "prepare",
+            "backup-mke3",
+            "Back MKE 3 up with its own tool",
+            Lead,
+            C,
+            300,
+            "",
+        ),
+        step(
+            "prepare",
+            "stage-binaries",
+            "Bring k0s to the host and check that it may run",
+            Hosts,
+            C,
+            30,
+            "uploads",
+        ),
+        step(
+            "prepare",
+            "prepull",
+            "Pull every image that pods on this host use",
+            Hosts,
+            C,
+            600,
+            "uploads",
+        ),
+        step(
+            "quiesce",
+            "freeze-agents",
+            "Stop MKE 3 from repairing itself",
+            Lead,
+            C,
+            30,
+            "",
+        ),
+        step(
+            "quiesce",
+            "stop-apiservers",
+            "Stop the Kubernetes API of MKE 3",
+            Managers,
+            C,
+            15,
+            "",
+        ),
+        step(
+            "quiesce",
+            "final-snapshot",
+            "Take the snapshot of etcd that moves over",
+            Lead,
+            C,
+            30,
+            "",
+        ),
+        step(
+            "controllers",
+            "restore-etcd",
+            "Restore the snapshot into the etcd of k0s",
+            Lead,
+            C,
+            40,
+            "",
+        ),
+        step(
+            "controllers",
+            "start-lead",
+            "Start the first controller",
+            Lead,
+            C,
+            90,
+            "",
+        ),
+        step(
+            "controllers",
+            "mint-token",
+            "Make a join token",
+            Joiners,
+            C,
+            1,
+            "",
+        ),
         step(
             "controllers",
             "join-controller",
@@ -707,12 +1093,60 @@ fn steps(size: Size) -> Vec<Step> {
             60,
             "etcd-members",
         ),
-        step("workers", "stop-node", "Stop pods, kubelet and Docker of this worker", Workers, C, 60, "workers-down"),
-        step("workers", "join-worker", "Start the k0s worker and wait until it is Ready", Workers, C, 75, "workers-down"),
-        step("platform", "install-mke4k", "Install the operator, Dex and the gateway", Lead, C, 600, ""),
-        step("platform", "outputs", "Write mke4.yaml and the kubeconfig", Lead, C, 2, ""),
-        step("commit", "remove-swarm", "Move the swarm's state aside", Hosts, D, 5, ""),
-        step("commit", "remove-mke3", "Remove containers and volumes of MKE 3", Hosts, D, 60, ""),
+        step(
+            "workers",
+            "stop-node",
+            "Stop pods, kubelet and Docker of this worker",
+            Workers,
+            C,
+            60,
+            "workers-down",
+        ),
+        step(
+            "workers",
+            "join-worker",
+            "Start the k0s worker and wait until it is Ready",
+            Workers,
+            C,
+            75,
+            "workers-down",
+        ),
+        step(
+            "platform",
+            "install-mke4k",
+            "Install the operator, Dex and the gateway",
+            Lead,
+            C,
+            600,
+            "",
+        ),
+        step(
+            "platform",
+            "outputs",
+            "Write mke4.yaml and the kubeconfig",
+            Lead,
+            C,
+            2,
+            "",
+        ),
+        step(
+            "commit",
+            "remove-swarm",
+            "Move the swarm's state aside",
+            Hosts,
+            D,
+            5,
+            "",
+        ),
+        step(
+            "commit",
+            "remove-mke3",
+            "Remove containers and volumes of MKE 3",
+            Hosts,
+            D,
+            60,
+            "",
+        ),
     ]
 }
 
@@ -738,8 +1172,10 @@ fn actions(steps: &[Step], hosts: &[Host]) -> (Vec<Action>, Vec<Joint>) {
     let mut joints: Vec<Joint> = Vec::new();
     let mut last: Option<String> = None;
     for step in steps {
-        let ids: Vec<String> =
-            selected(step.subjects, hosts).iter().map(|host| format!("{}/{}", host.id, step.id)).collect();
+        let ids: Vec<String> = selected(step.subjects, hosts)
+            .iter()
+            .map(|host| format!("{}/{}", host.id, step.id))
+            .collect();
         for (host, id) in selected(step.subjects, hosts).iter().zip(&ids) {
             actions.push(Action {
                 id: id.clone(),
@@ -752,7 +1188,10 @@ fn actions(steps: &[Step], hosts: &[Host]) -> (Vec<Action>, Vec<Joint>) {
         if ids.len() > 1 {
             let mut needs = ids.clone();
             needs.sort();
-            joints.push(Joint { id: format!("all/{}", step.id), needs });
+            joints.push(Joint {
+                id: format!("all/{}", step.id),
+                needs,
+            });
             last = Some(format!("all/{}", step.id));
         } else {
             last = ids.first().cloned();
@@ -764,18 +1203,37 @@ fn actions(steps: &[Step], hosts: &[Host]) -> (Vec<Action>, Vec<Joint>) {
 fn estimate(size: Size, hosts: &[Host]) -> Estimate {
     let rounds = size.workers.div_ceil((size.workers / 10).max(1)) as u32;
     let uploads = hosts.len().div_ceil(5) as u32;
-    let durations = [310 + 630 * uploads, 75, 130 + 61 * (size.managers as u32 - 1), 135 * rounds, 602, 65];
+    let durations = [
+        310 + 630 * uploads,
+        75,
+        130 + 61 * (size.managers as u32 - 1),
+        135 * rounds,
+        602,
+        65,
+    ];
     let mut start = 0;
     let stages: Vec<StageTime> = stages()
         .iter()
         .zip(durations)
         .map(|(stage, seconds)| {
             start += seconds;
-            StageTime { stage: stage.id.clone(), start_s: start - seconds, end_s: start }
+            StageTime {
+                stage: stage.id.clone(),
+                start_s: start - seconds,
+                end_s: start,
+            }
         })
         .collect();
     let mut critical_path = vec!["mgr-01/record-state".to_owned(), "mgr-01/backup-mke3".to_owned()];
-    critical_path.extend(["mgr-01/prepull", "all/prepull", "mgr-01/freeze-agents", "mgr-01/start-lead"].map(str::to_owned));
+    critical_path.extend(
+        [
+            "mgr-01/prepull",
+            "all/prepull",
+            "mgr-01/freeze-agents",
+            "mgr-01/start-lead",
+        ]
+        .map(str::to_owned),
+    );
     for host in hosts.iter().skip(size.managers) {
         critical_path.push(format!("{}/stop-node", host.id));
         critical_path.push(format!("{}/join-worker", host.id));
