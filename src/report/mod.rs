@@ -13,6 +13,7 @@ pub mod doc;
 pub mod findings;
 pub mod graph;
 pub mod html;
+mod layout;
 pub mod markdown;
 mod page;
 pub mod scripts;

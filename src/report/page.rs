@@ -3,7 +3,8 @@
 //! Invariant: with a width of 80 or more no line is wider than that. Every line leaves through [`Page::emit`].
 
 use super::doc::{Bar, Block, Line, Row, Rule, Section, Span, Table, Tone, Trees};
-use crate::text::{break_at, width};
+use super::layout::{GAP, Spans, arrange, total, wrap_spans};
+use crate::text::width;
 use console::Style as Paint;
 
 /// How to write for a terminal.
@@ -29,20 +30,12 @@ impl Default for Style {
 
 /// Two trees stand side by side from this width on.
 const SIDE_BY_SIDE: usize = 100;
-/// Space between columns.
-const GAP: usize = 2;
-/// A text column of this width is broken into lines rather than put beneath.
-const READABLE: usize = 44;
-/// Narrowest column that is still broken into lines.
-const NARROW: usize = 8;
 
 pub(super) struct Page {
     style: Style,
     out: String,
     blank: bool,
 }
-
-type Spans = Vec<(Tone, String)>;
 
 /// What the tables of a section with the same columns need together.
 struct Layout {
@@ -182,7 +175,11 @@ impl Page {
         let upright = widths.len();
         // Beneath the second column, so that the signs in the first stand free.
         let sign = table.indent + widths.first().map_or(0, |mark| mark + GAP);
-        let under = if stacked { sign + 2 } else { sign };
+        let under = match (stacked, table.stack) {
+            (true, _) => sign + 2,
+            (false, Some(at)) if at < widths.len() => table.indent + total(&widths[..at]) + GAP,
+            (false, _) => sign,
+        };
         if table.show_head && !stacked {
             let head: Vec<Line> = table.head.iter().map(|title| Line::new().dim(title)).collect();
             self.cells(table.indent, &head, &widths);
@@ -413,15 +410,27 @@ impl Page {
         wrap_spans(line.spans().iter().map(|span| self.span(span)), room.max(1))
     }
 
-    fn emit(&mut self, spans: Spans) {
+    fn emit(&mut self, mut spans: Spans) {
         let mut last = spans.len();
         while last > 0 && spans[last - 1].1.trim_end().is_empty() {
             last -= 1;
         }
-        for (at, (tone, text)) in spans[..last].iter().enumerate() {
-            let text = if at + 1 == last { text.trim_end() } else { text };
+        // Neighbours of one tone become one, so that a line carries few escape sequences.
+        let mut merged: Spans = Vec::with_capacity(last);
+        for (tone, text) in spans.drain(..last) {
             // The space that keeps a figure on one line has done its work.
-            let text = &text.replace('\u{a0}', " ");
+            let text = text.replace('\u{a0}', " ");
+            match merged.last_mut() {
+                Some((known, before)) if *known == tone || text.bytes().all(|b| b == b' ') => {
+                    before.push_str(&text)
+                }
+                _ => merged.push((tone, text)),
+            }
+        }
+        if let Some((_, text)) = merged.last_mut() {
+            text.truncate(text.trim_end().len());
+        }
+        for (tone, text) in &merged {
             let blank = text.bytes().all(|b| b == b' ');
             match paint(*tone).filter(|_| self.style.color && !blank) {
                 Some(paint) => self
@@ -448,113 +457,4 @@ fn paint(tone: Tone) -> Option<Paint> {
         Tone::Warn => new.yellow().bold(),
         Tone::Info => new.cyan(),
     })
-}
-
-fn total(widths: &[usize]) -> usize {
-    widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
-}
-
-/// Widths of the columns that stand side by side, and whether the others go beneath.
-fn arrange(natural: &[usize], stack: Option<usize>, room: usize) -> (bool, Vec<usize>) {
-    let Some(upright) = stack.filter(|at| *at < natural.len() && total(natural) > room) else {
-        return (false, fit(natural.to_vec(), room));
-    };
-    let rest = room.saturating_sub(total(&natural[..upright]) + GAP);
-    if upright + 1 == natural.len() && rest >= READABLE {
-        return (false, [&natural[..upright], &[rest]].concat());
-    }
-    (true, fit(natural[..upright].to_vec(), room))
-}
-
-/// Narrows the widest columns until all fit; narrow ones keep what they need.
-fn fit(mut widths: Vec<usize>, room: usize) -> Vec<usize> {
-    while total(&widths) > room {
-        let excess = total(&widths) - room;
-        let Some(widest) = (0..widths.len()).rev().max_by_key(|at| widths[*at]) else {
-            break;
-        };
-        let next = widths
-            .iter()
-            .copied()
-            .filter(|size| *size < widths[widest])
-            .max()
-            .unwrap_or(0);
-        let step = excess.min((widths[widest] - next).max(1));
-        let floor = if widths[widest] > NARROW { NARROW } else { 1 };
-        if widths[widest] <= 1 {
-            break;
-        }
-        widths[widest] = widths[widest].saturating_sub(step).max(floor);
-    }
-    widths
-}
-
-/// Breaks spans into lines of at most `room` columns; see [`crate::text::wrap`]. Spaces inside a line stay as they are.
-fn wrap_spans(spans: impl Iterator<Item = (Tone, String)>, room: usize) -> Vec<Spans> {
-    let mut lines: Vec<Spans> = Vec::new();
-    let mut line: Spans = Vec::new();
-    let mut used = 0;
-    // A word may run over spans, so pieces wait here until the word ends.
-    let mut word: Spans = Vec::new();
-    let mut space: Spans = Vec::new();
-    let flush =
-        |word: &mut Spans, space: &mut Spans, line: &mut Spans, used: &mut usize, lines: &mut Vec<Spans>| {
-            let size: usize = word.iter().map(|(_, text)| width(text)).sum();
-            let between: usize = space.iter().map(|(_, text)| width(text)).sum();
-            if size == 0 {
-                return;
-            }
-            if *used > 0 && *used + between + size > room {
-                lines.push(std::mem::take(line));
-                *used = 0;
-                space.clear();
-            } else {
-                line.append(space);
-                *used += between;
-            }
-            for (tone, text) in word.drain(..) {
-                let mut rest = text.as_str();
-                while *used + width(rest) > room {
-                    let left = room - *used;
-                    let cut = if left == 0 { 0 } else { break_at(rest, left) };
-                    if width(&rest[..cut]) <= left {
-                        line.push((tone, rest[..cut].to_owned()));
-                        rest = &rest[cut..];
-                    } else if line.is_empty() {
-                        // One character wider than the whole column: nothing can be done but to let it stand.
-                        line.push((tone, rest[..cut].to_owned()));
-                        rest = &rest[cut..];
-                    }
-                    lines.push(std::mem::take(line));
-                    *used = 0;
-                    if rest.is_empty() {
-                        break;
-                    }
-                }
-                *used += width(rest);
-                if !rest.is_empty() {
-                    line.push((tone, rest.to_owned()));
-                }
-            }
-        };
-    for (tone, text) in spans {
-        let mut rest = text.as_str();
-        while !rest.is_empty() {
-            let blank = rest.len() - rest.trim_start_matches(' ').len();
-            if blank > 0 {
-                flush(&mut word, &mut space, &mut line, &mut used, &mut lines);
-                space.push((tone, rest[..blank].to_owned()));
-                rest = &rest[blank..];
-                continue;
-            }
-            let end = rest.find(' ').unwrap_or(rest.len());
-            word.push((tone, rest[..end].to_owned()));
-            rest = &rest[end..];
-        }
-    }
-    flush(&mut word, &mut space, &mut line, &mut used, &mut lines);
-    if !line.is_empty() || lines.is_empty() {
-        lines.push(line);
-    }
-    lines
 }

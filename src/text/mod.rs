@@ -94,8 +94,7 @@ pub(crate) fn break_at(word: &str, max: usize) -> usize {
         .char_indices()
         .filter(|(_, c)| matches!(c, '/' | '.' | ',' | '-' | '_' | ':' | '=' | ';' | '@'))
         .map(|(at, c)| at + c.len_utf8())
-        .filter(|end| *end > half)
-        .next_back()
+        .rfind(|end| *end > half)
         .unwrap_or(fits)
 }
 

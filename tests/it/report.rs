@@ -1,5 +1,7 @@
 //! What a person reads of a plan.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod fixture;
 
 use fixture::{CLEAN, LARGE, SMALL, Size, plan};

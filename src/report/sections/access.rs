@@ -125,8 +125,11 @@ pub(super) fn section(view: &View) -> Option<Section> {
     })
 }
 
+/// What becomes of a user: outcome, whether an administrator, why.
+type Fate<'a> = (Outcome, bool, &'a str);
+
 fn users(rbac: &Rbac) -> Vec<Block> {
-    let mut groups: Vec<((Outcome, bool, &str), Vec<&UserRow>)> = Vec::new();
+    let mut groups: Vec<(Fate, Vec<&UserRow>)> = Vec::new();
     let mut at = std::collections::BTreeMap::new();
     for user in &rbac.users {
         let key = (user.outcome, user.admin, user.reason.as_str());
