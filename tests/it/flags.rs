@@ -33,7 +33,7 @@ struct Vector {
 }
 
 fn vectors() -> Vec<Vector> {
-    mkectl::yaml::read(include_str!("../../testdata/flag-vectors.yaml")).expect("the vectors are YAML")
+    mkectl::yaml::typed(include_str!("../../testdata/flag-vectors.yaml")).expect("the vectors are YAML")
 }
 
 fn raw(component: Component, profile: Option<&str>, texts: &[&str]) -> Vec<RawFlag> {

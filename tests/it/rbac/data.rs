@@ -32,7 +32,7 @@ fn findings_say_what_they_mean_and_what_to_do() {
     let embedded = Bundle::embedded();
     let mut codes = BTreeSet::new();
     for file in ["findings/rbac.yaml", "findings/ports.yaml"] {
-        let rows: Vec<serde_json::Value> = mkectl::yaml::read(embedded.text(file).unwrap()).unwrap();
+        let rows: Vec<serde_json::Value> = mkectl::yaml::typed(embedded.text(file).unwrap()).unwrap();
         for row in rows {
             let keys: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
             assert_eq!(keys.len(), 5, "{row}");

@@ -836,6 +836,7 @@ fn rbac(size: Size) -> Rbac {
                 users: 1,
             },
         ],
+        ..Rbac::default()
     }
 }
 
