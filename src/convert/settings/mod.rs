@@ -14,7 +14,8 @@ pub(crate) mod value;
 pub use markdown::settings_markdown;
 pub(crate) use table::data;
 pub use table::{
-    Class, Condition, FindingDef, Kind, Merge, SettingDef, SettingsTable, TableError, TargetDef, Topic, Transform,
+    Class, Condition, FindingDef, Kind, Merge, SettingDef, SettingsTable, TableError, TargetDef, Topic,
+    Transform,
 };
 
 use crate::catalogue::Release;
@@ -54,6 +55,8 @@ pub fn convert_settings(
     release: &Release,
     options: &Options,
 ) -> SettingsResult {
+    let config = config.clone().with_arrays(&|path| table.is_array(path));
+    let config = &config;
     let mut engine = engine::Engine::new(table, config, release);
     engine.run();
     let mut result = engine.into_result();
