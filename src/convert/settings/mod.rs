@@ -55,6 +55,8 @@ pub fn convert_settings(
     release: &Release,
     options: &Options,
 ) -> SettingsResult {
+    let config = config.clone().with_arrays(&|path| table.is_array(path));
+    let config = &config;
     let mut engine = engine::Engine::new(table, config, release);
     engine.run();
     let mut result = engine.into_result();

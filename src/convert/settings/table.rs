@@ -312,6 +312,7 @@ pub struct SettingsTable {
     exact: BTreeMap<String, usize>,
     wildcard: BTreeMap<String, usize>,
     prefixes: BTreeSet<String>,
+    arrays: BTreeSet<String>,
 }
 
 /// Codes that the conversion raises by itself.
@@ -341,6 +342,7 @@ impl SettingsTable {
             exact: BTreeMap::new(),
             wildcard: BTreeMap::new(),
             prefixes: BTreeSet::new(),
+            arrays: BTreeSet::new(),
         };
         for finding in findings.findings {
             let code = finding.code.clone();
@@ -355,6 +357,9 @@ impl SettingsTable {
             for path in std::iter::once(&row.path).chain(&row.aliases) {
                 let path = path.to_lowercase();
                 for (end, _) in path.match_indices('.') {
+                    if let Some(array) = path[..end].strip_suffix("[]") {
+                        table.arrays.insert(array.to_owned());
+                    }
                     let prefix = path[..end].trim_end_matches("[]");
                     // A dot inside a quoted key ends no table.
                     if prefix.matches('"').count() % 2 == 0 {
@@ -444,6 +449,11 @@ impl SettingsTable {
         })
     }
 
+    /// True for the path (without positions) of a list of tables: what `Config::with_arrays` asks.
+    pub fn is_array(&self, table_path: &str) -> bool {
+        self.arrays.contains(&table_path.to_lowercase())
+    }
+
     /// True for the path of a table or list of tables that holds known keys.
     pub(crate) fn is_table(&self, table_path: &str) -> bool {
         let path = table_path.to_lowercase();
@@ -458,8 +468,12 @@ impl SettingsTable {
         if path.len() > LONGEST {
             return None;
         }
+        // Paths of very different length cannot be alike enough, and comparing them is slow.
+        let near =
+            |row: &&SettingDef| row.path.len().abs_diff(path.len()) * 5 <= path.len().max(row.path.len());
         self.settings
             .iter()
+            .filter(near)
             .map(|row| {
                 (
                     strsim::normalized_damerau_levenshtein(&path, &row.path.to_lowercase()),

@@ -88,7 +88,7 @@ pub(crate) fn display(value: &Value) -> String {
 }
 
 /// A basic string of TOML.
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
