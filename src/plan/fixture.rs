@@ -1,9 +1,9 @@
 //! A cluster made by hand, for unit tests.
 
-use super::options::Options;
 use super::situation::{HostView, Situation};
 use crate::catalogue::{Release, vocabulary};
 use crate::model::Role;
+use crate::options::Options;
 use crate::source::accounts::Accounts;
 use crate::source::facts::{ClusterFacts, HostFacts, OsFacts};
 use crate::source::hosts::HostEntry;

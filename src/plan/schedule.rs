@@ -424,7 +424,7 @@ mod tests {
     fn fixture(managers: usize, workers: usize) -> Fixture {
         let mut fixture = Fixture::cluster(managers, workers);
         fixture.release = Releases::load(&Bundle::embedded()).unwrap().releases[0].clone();
-        fixture.options.worker_disruption = crate::plan::options::Amount::Count(3);
+        fixture.options.worker_disruption = crate::options::Amount::Count(3);
         fixture
     }
 

@@ -12,3 +12,4 @@ mod rbac;
 mod report;
 mod settings;
 mod source;
+mod support;

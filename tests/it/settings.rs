@@ -10,7 +10,7 @@ use mkectl::convert::document::*;
 use mkectl::convert::report::{Form, compatibility_report};
 use mkectl::convert::settings::*;
 use mkectl::model::{Component, Outcome, Role, SettingRow, Severity};
-use mkectl::plan::options::Options;
+use mkectl::options::Options;
 use mkectl::source::hosts::Hosts;
 use mkectl::source::mke3::{Config, Leaf, Segment};
 use mkectl::yaml::{self, Node};

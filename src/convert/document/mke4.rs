@@ -4,7 +4,7 @@ use crate::catalogue::{Bundle, Release};
 use crate::convert::settings::path::prune;
 use crate::convert::settings::{Merge, TableError, Write, data};
 use crate::model::{Bastion, Component, Role};
-use crate::plan::options::Options;
+use crate::options::Options;
 use crate::source::hosts::HostEntry;
 use crate::yaml::{self, Node};
 use serde::Deserialize;

@@ -5,7 +5,7 @@ use super::{Work, number};
 use crate::catalogue::Release;
 use crate::convert::rbac::tables::at_least;
 use crate::model::{PortFate, PortRow, Subject, SubjectKind};
-use crate::plan::options::Options;
+use crate::options::Options;
 use crate::source::facts::ClusterFacts;
 use crate::source::mke3::{Segment, Value};
 use std::collections::{BTreeMap, BTreeSet};

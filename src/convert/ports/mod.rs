@@ -9,7 +9,7 @@ pub use tables::PortTables;
 
 use crate::catalogue::Release;
 use crate::model::{Finding, PortFate, PortRow, Role, Subject, SubjectKind};
-use crate::plan::options::Options;
+use crate::options::Options;
 use crate::source::facts::{ClusterFacts, Facts};
 use crate::source::mke3::{Config, Leaf, Value};
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,7 +7,7 @@ use super::value;
 use super::{SettingsResult, Write};
 use crate::catalogue::Release;
 use crate::model::{Finding, Outcome, Subject, SubjectKind};
-use crate::plan::options::Options;
+use crate::options::Options;
 use crate::source::mke3::{Config, Value};
 use crate::yaml::{self, Node};
 use ipnet::IpNet;

@@ -20,7 +20,7 @@ pub use table::{
 
 use crate::catalogue::Release;
 use crate::model::{Finding, SecretRef, SettingRow};
-use crate::plan::options::Options;
+use crate::options::Options;
 use crate::source::mke3::Config;
 use crate::yaml::Node;
 
@@ -33,6 +33,21 @@ pub struct Write {
     pub(crate) path: path::DocPath,
     pub(crate) value: Node,
     pub(crate) merge: Option<Merge>,
+}
+
+impl Write {
+    /// A value at a path such as `spec.kubelet.maxPods`, replacing what stood there.
+    ///
+    /// # Errors
+    ///
+    /// When the path cannot be read.
+    pub fn set(path: &str, value: Node) -> Result<Write, String> {
+        Ok(Write {
+            path: path::DocPath::parse(path)?,
+            value,
+            merge: None,
+        })
+    }
 }
 
 /// What the settings become.

@@ -5,7 +5,7 @@ use mkectl::catalogue::{
     ActionDef, BudgetDef, Bundle, Capacity, Catalogue, Need, Release, StageDef, vocabulary,
 };
 use mkectl::model::{At, Bytes, Cancel, Changes, Effect, OnFailure, Role, Selector, Take, Undo, UndoKind};
-use mkectl::plan::options::Options;
+use mkectl::options::Options;
 use mkectl::plan::{HostView, Situation};
 use mkectl::source::facts::{
     ClusterFacts, DockerFacts, EtcdFacts, HostFacts, NodeFacts, OsFacts, SwarmFacts,
@@ -171,7 +171,9 @@ fn facts(id: &str, address: String, role: Role, index: usize) -> HostFacts {
 
 /// The catalogue that is shipped.
 pub fn shipped() -> Catalogue {
-    Catalogue::load(&Bundle::embedded()).expect("the shipped catalogue loads").0
+    Catalogue::load(&Bundle::embedded())
+        .expect("the shipped catalogue loads")
+        .0
 }
 
 pub fn stage(id: &str, downtime: bool) -> StageDef {

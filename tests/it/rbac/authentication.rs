@@ -227,7 +227,6 @@ fn identity_providers_must_learn_the_callback() {
             "AUTH-OIDC-SIGN-IN",
             "AUTH-PROXY",
             "AUTH-SAML-CALLBACK",
-            "AUTH-SCIM",
             "AUTH-SEVERAL-CONNECTORS",
             "RBAC-GROUP-CLAIM",
         ]

@@ -4,7 +4,7 @@ use super::*;
 use mkectl::catalogue::Release;
 use mkectl::convert::ports::{PortTables, convert_ports, retired_numbers};
 use mkectl::model::{PortFate, PortRow, Role, Severity};
-use mkectl::plan::options::Options;
+use mkectl::options::Options;
 use mkectl::source::facts::{ClusterFacts, Facts, HostFacts, ObjectFacts};
 use std::collections::BTreeMap;
 

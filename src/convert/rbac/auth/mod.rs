@@ -181,13 +181,6 @@ fn saml(keys: &Keys, callback: &str, result: &mut AuthResult) {
             ));
         }
     }
-    if let Some(leaf) = keys.set("auth.scimenabled") {
-        result.findings.push(keys.finding(
-            codes::SCIM,
-            leaf,
-            "MKE 4k has no SCIM endpoint: users and groups are no longer provisioned from outside",
-        ));
-    }
 }
 
 fn local(keys: &Keys, accounts: Option<&Accounts>, result: &mut AuthResult) {

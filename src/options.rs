@@ -1,5 +1,8 @@
 //! Options that shape a plan. They are stored in it; `apply` takes none of them again.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 /// What to do when an action fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FailurePolicy {
@@ -84,25 +87,47 @@ impl Default for Options {
     }
 }
 
-impl Options {
-    /// The text of an option under the name that the catalogue and the plan use; an absent one is the empty text. `None`
-    /// when there is no such option.
-    pub fn text(&self, name: &str) -> Option<String> {
-        let text = |option: &Option<String>| option.clone().unwrap_or_default();
-        let port = |option: Option<u32>| option.map(|port| port.to_string()).unwrap_or_default();
-        Some(match name {
-            "airgapped" => self.airgapped.to_string(),
-            "chart-registry" => text(&self.chart_registry),
-            "data-dir" => self.data_dir.clone(),
-            "external-address" => self.external_address.clone(),
-            "gateway-http-node-port" => port(self.gateway_http_node_port),
-            "gateway-https-node-port" => port(self.gateway_https_node_port),
-            "image-registry" => text(&self.image_registry),
-            _ => self.amount(name)?.to_string(),
+impl Amount {
+    /// Reads `3` or `10%`; `None` for anything else, zero and more than 100 % included.
+    pub fn parse(text: &str) -> Option<Amount> {
+        match text.strip_suffix('%') {
+            Some(percent) => percent
+                .parse()
+                .ok()
+                .filter(|n| (1..=100).contains(n))
+                .map(Amount::Percent),
+            None => text.parse().ok().filter(|n| *n > 0).map(Amount::Count),
+        }
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Amount::Count(n) => write!(f, "{n}"),
+            Amount::Percent(n) => write!(f, "{n}%"),
+        }
+    }
+}
+
+impl fmt::Display for FailurePolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FailurePolicy::Auto => "auto",
+            FailurePolicy::Rollback => "rollback",
+            FailurePolicy::Pause => "pause",
         })
     }
+}
 
-    /// An option that is an amount, under the same names.
+impl Options {
+    /// The text of an option by its name on the command line, without dashes; an absent one is the empty text. `None` when
+    /// there is no such option.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.stored().remove(name)
+    }
+
+    /// An option that is an amount.
     pub fn amount(&self, name: &str) -> Option<Amount> {
         match name {
             "concurrent-uploads" => Some(Amount::Count(self.concurrent_uploads)),
@@ -111,14 +136,33 @@ impl Options {
             _ => None,
         }
     }
-}
 
-impl std::fmt::Display for Amount {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Amount::Count(count) => write!(f, "{count}"),
-            Amount::Percent(percent) => write!(f, "{percent}%"),
-        }
+    /// The options as the plan stores them: every one by its name on the command line, defaults included.
+    pub fn stored(&self) -> BTreeMap<String, String> {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let port = |value: &Option<u32>| value.map(|port| port.to_string()).unwrap_or_default();
+        [
+            ("external-address", self.external_address.clone()),
+            ("target-version", text(&self.target_version)),
+            ("data-dir", self.data_dir.clone()),
+            ("mke3-airgapped", self.airgapped.to_string()),
+            ("image-registry", text(&self.image_registry)),
+            ("chart-registry", text(&self.chart_registry)),
+            ("image-registry-ca-file", text(&self.image_registry_ca_file)),
+            ("chart-registry-ca-file", text(&self.chart_registry_ca_file)),
+            ("gateway-http-node-port", port(&self.gateway_http_node_port)),
+            ("gateway-https-node-port", port(&self.gateway_https_node_port)),
+            ("remove-ingress-nginx", self.remove_ingress_nginx.to_string()),
+            ("worker-disruption", self.worker_disruption.to_string()),
+            ("concurrent-uploads", self.concurrent_uploads.to_string()),
+            ("parallelism", self.parallelism.to_string()),
+            ("on-failure", self.on_failure.to_string()),
+            ("max-failed-workers", self.max_failed_workers.to_string()),
+            ("commit-after", text(&self.commit_after)),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
     }
 }
 
@@ -141,5 +185,14 @@ mod tests {
         assert_eq!(options.text("worker-disruption").as_deref(), Some("10%"));
         assert_eq!(options.text("image-registry").as_deref(), Some(""));
         assert_eq!(options.text("no-such-option"), None);
+    }
+
+    #[test]
+    fn amounts_are_positive_numbers_or_percentages() {
+        assert_eq!(Amount::parse("3"), Some(Amount::Count(3)));
+        assert_eq!(Amount::parse("100%"), Some(Amount::Percent(100)));
+        for wrong in ["", "0", "0%", "101%", "-1", "3 %", "1.5", "%"] {
+            assert_eq!(Amount::parse(wrong), None, "{wrong}");
+        }
     }
 }
