@@ -6,7 +6,7 @@ use crate::cli::args::InitArgs;
 use crate::cli::error::CliError;
 use crate::cli::{CommandResult, Env, exit, files};
 use crate::convert::document::default_mke4;
-use crate::model::Severity;
+use crate::model::{Finding, Severity, SubjectKind};
 use crate::options::Options;
 use crate::plan::converted::convert;
 use crate::plan::make::{Inputs, Source};
@@ -59,7 +59,7 @@ pub fn run(env: &Env, args: &InitArgs) -> CommandResult {
         options: &options,
     };
     let converted = convert(&inputs, &config, &join(&hosts, None), release);
-    for finding in &converted.findings {
+    for finding in settings_findings(&converted.findings) {
         let level = match finding.severity {
             Severity::Blocking => Level::Error,
             Severity::Warning => Level::Warn,
@@ -76,11 +76,18 @@ pub fn run(env: &Env, args: &InitArgs) -> CommandResult {
         .get("mke4.yaml")
         .ok_or_else(|| CliError::bug("the conversion gave no mke4.yaml"))?;
     env.ui.out(document.as_bytes())?;
-    let blocked = converted
-        .findings
-        .iter()
-        .any(|finding| finding.severity == Severity::Blocking);
+    // Only what the configuration itself says: choices that `plan` asks for are not made here.
+    let blocked =
+        settings_findings(&converted.findings).any(|finding| finding.severity == Severity::Blocking);
     Ok(if blocked { exit::BLOCKED } else { exit::DONE })
+}
+
+/// Findings about the configuration, which is all that is converted here.
+fn settings_findings(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    let kinds = [SubjectKind::Setting, SubjectKind::Flag, SubjectKind::Profile];
+    findings
+        .iter()
+        .filter(move |finding| kinds.contains(&finding.subject.kind))
 }
 
 /// The release asked for, else the newest.
