@@ -18,5 +18,6 @@ pub mod model;
 pub mod plan;
 pub mod report;
 pub mod source;
+pub mod ssh;
 pub mod text;
 pub mod yaml;

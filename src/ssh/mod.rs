@@ -1,0 +1,3 @@
+//! SSH: the transport trait of the engine, and russh behind it.
+
+pub mod knownhosts;
