@@ -4,6 +4,9 @@
 //! with one command each, of a command on each warm connection, one after another and at once, and the memory that one
 //! connection takes. sshd's own work is in the times, so they are upper bounds.
 
+// Its output is what it is for.
+#![allow(clippy::print_stdout)]
+
 use mkectl::model::Host;
 use mkectl::ssh::Exec;
 use mkectl::ssh::auth::Keys;

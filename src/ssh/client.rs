@@ -155,7 +155,7 @@ pub(super) struct Link {
 /// What a connection learns on its own task.
 #[derive(Default)]
 pub(super) struct State {
-    distrust: Mutex<Option<HostKeyError>>,
+    distrust: Mutex<Option<Box<HostKeyError>>>,
     lost: Mutex<Option<String>>,
     banner: Mutex<String>,
 }
@@ -545,7 +545,7 @@ impl Client {
             Ok(Ok(handle)) => Ok(handle),
             Ok(Err(error)) => {
                 if let Some(distrust) = held(&state.distrust).take() {
-                    return Err(ConnectError::HostKey(Box::new(distrust)));
+                    return Err(ConnectError::HostKey(distrust));
                 }
                 Err(match error {
                     russh::Error::Disconnect | russh::Error::HUP | russh::Error::IO(_) => {

@@ -149,7 +149,11 @@ impl Policy {
     }
 
     /// Whether the host that shows this key is the expected one.
-    pub fn judge(&self, expected: &Expected<'_>, shown: &PublicKeyOrCertificate) -> Result<(), HostKeyError> {
+    pub fn judge(
+        &self,
+        expected: &Expected<'_>,
+        shown: &PublicKeyOrCertificate,
+    ) -> Result<(), Box<HostKeyError>> {
         let key = shown.public_key();
         let verdict = match shown.certificate() {
             Some(certificate) => {
@@ -172,13 +176,13 @@ impl Policy {
             Verdict::BadCertificate(place, reason) => Distrust::BadCertificate(place, reason),
             Verdict::Unknown => Distrust::Unknown,
         };
-        Err(HostKeyError {
+        Err(Box::new(HostKeyError {
             endpoint: endpoint(expected.address, expected.port),
             name: known_name(expected.address, expected.port),
             algorithm: key.algorithm().to_string(),
             fingerprint: fingerprint(&key),
             why,
-        })
+        }))
     }
 
     /// Which algorithms to offer, so that the host shows a key that we can judge: kinds that known_hosts records for it

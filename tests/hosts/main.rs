@@ -4,6 +4,9 @@
 //! process ids. As root sshd separates privileges and needs /run/sshd, which is made if it is not there. Needs the Debian
 //! packages openssh-server, openssh-client and sudo; without them every test fails and says so.
 
+// A test that cannot go on fails by panicking.
+#![allow(clippy::unwrap_used)]
+
 mod auth;
 mod commands;
 mod connections;
