@@ -154,7 +154,7 @@ impl World {
         )
         .unwrap();
         let log = self.path(&format!("{host_key}.log"));
-        let mut child = Command::new(SSHD)
+        let child = Command::new(SSHD)
             .args(["-D", "-e", "-f"])
             .arg(&config)
             .stdin(Stdio::null())
@@ -162,20 +162,21 @@ impl World {
             .stderr(fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
+        let mut sshd = Sshd {
+            child,
+            port,
+            host_key: self.public(host_key),
+            log: log.clone(),
+        };
         let deadline = Instant::now() + Duration::from_secs(20);
         while Instant::now() < deadline {
-            if child.try_wait().unwrap().is_some() {
-                let said = fs::read_to_string(&log).unwrap();
+            if sshd.child.try_wait().unwrap().is_some() {
+                let said = sshd.log();
                 assert!(said.contains("Address already in use"), "sshd: {said}");
                 return None;
             }
-            if fs::read_to_string(&log).unwrap().contains("Server listening") {
-                return Some(Sshd {
-                    child,
-                    port,
-                    host_key: self.public(host_key),
-                    log,
-                });
+            if sshd.log().contains("Server listening") {
+                return Some(sshd);
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -316,7 +317,7 @@ impl Sshd {
     pub fn connections(&self) -> Vec<u32> {
         let id = self.child.id();
         fs::read_to_string(format!("/proc/{id}/task/{id}/children"))
-            .unwrap()
+            .unwrap_or_default()
             .split_whitespace()
             .map(|pid| pid.parse().unwrap())
             .collect()
