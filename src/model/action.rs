@@ -68,6 +68,21 @@ pub enum Selector {
     Joiners,
 }
 
+impl Selector {
+    /// Its name in the catalogue.
+    pub fn name(self) -> &'static str {
+        match self {
+            Selector::Hosts => "hosts",
+            Selector::Managers => "managers",
+            Selector::Workers => "workers",
+            Selector::Lead => "lead",
+            Selector::Spare => "spare",
+            Selector::OtherManagers => "other-managers",
+            Selector::Joiners => "joiners",
+        }
+    }
+}
+
 /// Where a step executes, seen from the host it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -322,7 +337,7 @@ pub struct Action {
 /// A node that does nothing: it keeps edges linear where all wait for all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Joint {
-    /// `all/STEP` or `gate/STAGE`.
+    /// `all/STEP`, `gate/STAGE`, or `skip/HOST/STEP` and `skip/STEP` for what is not needed here but stands between others.
     pub id: String,
     /// Ids of actions and joints that must have ended first, sorted.
     pub needs: Vec<String>,

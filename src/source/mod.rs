@@ -6,6 +6,11 @@ pub mod accounts;
 mod error;
 pub mod facts;
 pub mod hosts;
+mod input;
+mod joined;
+mod json;
 pub mod mke3;
+mod redact;
 
 pub use error::InputError;
+pub use joined::{JoinedHost, join};

@@ -17,3 +17,4 @@ mod report;
 mod settings;
 mod source;
 mod ssh;
+mod support;
