@@ -8,6 +8,7 @@ mod digest;
 mod examples;
 mod flags;
 mod graph;
+mod pipeline;
 mod rbac;
 mod report;
 mod settings;

@@ -14,7 +14,7 @@ pub(crate) mod value;
 pub use markdown::settings_markdown;
 pub(crate) use table::data;
 pub use table::{
-    Class, Condition, FindingDef, Kind, Merge, SettingDef, SettingsTable, TableError, TargetDef, Topic,
+    Class, Condition, FindingDef, Kind, Merge, SETTING_INVALID, SettingDef, SettingsTable, TableError, TargetDef, Topic,
     Transform,
 };
 
