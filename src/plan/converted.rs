@@ -75,7 +75,8 @@ pub fn convert(
     );
     let in_cluster = facts.and_then(|facts| facts.cluster.objects.as_ref()?.cluster_roles.as_deref());
     let rbac = accounts.map(|accounts| convert_rbac(accounts, in_cluster, &tables.rbac));
-    let (ports, port_findings, gateway) = convert_ports(&tables.ports, config, inputs.options, release, facts);
+    let (ports, port_findings, gateway) =
+        convert_ports(&tables.ports, config, inputs.options, release, facts);
 
     let mut writes = settings.writes.clone();
     let later = flags.fields.iter().cloned().chain(auth.values.clone());

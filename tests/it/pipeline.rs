@@ -153,7 +153,11 @@ fn said_once(spec: &Spec) {
         let key = (&finding.code, &finding.subject, &finding.message, &finding.hosts);
         assert!(seen.insert(key), "{finding:?} stands twice");
     }
-    let codes: BTreeSet<&str> = spec.findings.iter().map(|finding| finding.code.as_str()).collect();
+    let codes: BTreeSet<&str> = spec
+        .findings
+        .iter()
+        .map(|finding| finding.code.as_str())
+        .collect();
     for (code, better) in &tables().settings.said_by {
         for better in better {
             assert!(
@@ -187,7 +191,11 @@ fn usable(spec: &Spec) {
     ] {
         let tree = tree(spec, name);
         for profile in tree.at(path).map(Node::items).unwrap_or_default() {
-            let problems = check_profile(&tables().flags, profile.get("values").unwrap(), &release.kubernetes);
+            let problems = check_profile(
+                &tables().flags,
+                profile.get("values").unwrap(),
+                &release.kubernetes,
+            );
             assert_eq!(problems, Vec::<String>::new(), "{name}: {}", yaml::flow(profile));
         }
     }
@@ -237,9 +245,31 @@ fn everything_holds_every_key_flags_of_all_components_and_both_profiles() {
 #[test]
 fn everything_becomes_the_expected_document() {
     /// Intended differences; docs/decisions/0003-mke4-full-differences.md says why.
-    const DIFFERENT: [(&str, &str); 2] = [
+    const DIFFERENT: [(&str, &str); 12] = [
         ("/spec/gatewayMKEIngress/nodePorts/http", "30000"),
         ("/spec/gatewayMKEIngress/nodePorts/https", "30001"),
+        ("/spec/authentication/ldap/enabled", "true"),
+        ("/spec/authentication/ldap/host", "ldap.example.com:636"),
+        (
+            "/spec/authentication/ldap/bindDN",
+            "\"cn=reader,ou=services,dc=example,dc=com\"",
+        ),
+        (
+            "/spec/authentication/ldap/bindPW",
+            "mkectl-secret:ldap-bind-password",
+        ),
+        (
+            "/spec/authentication/ldap/userSearch/baseDN",
+            "\"ou=people,dc=example,dc=com\"",
+        ),
+        (
+            "/spec/authentication/ldap/userSearch/filter",
+            "(objectClass=person)",
+        ),
+        ("/spec/authentication/ldap/userSearch/username", "uid"),
+        ("/spec/authentication/ldap/userSearch/idAttr", "uid"),
+        ("/spec/authentication/ldap/userSearch/emailAttr", "uid"),
+        ("/spec/authentication/ldap/userSearch/nameAttr", "uid"),
     ];
     let spec = Cluster::read("everything").make().spec;
     let actual = flat(&tree(&spec, "mke4.yaml"));
@@ -274,10 +304,16 @@ fn everything_becomes_the_expected_document() {
             .iter()
             .filter_map(Node::as_str)
             .find_map(|flag| flag.strip_prefix("--profile="));
-        let custom = ["high", "low"].into_iter().find(|name| host.fields["kubelet-profile"] == *name);
+        let custom = ["high", "low"]
+            .into_iter()
+            .find(|name| host.fields["kubelet-profile"] == *name);
         assert_eq!(profile, custom, "{}", host.id);
     }
-    assert!(spec.hosts.iter().any(|host| host.fields["kubelet-profile"] == "high"));
+    assert!(
+        spec.hosts
+            .iter()
+            .any(|host| host.fields["kubelet-profile"] == "high")
+    );
 }
 
 /// What is proposed is what stands in the document, and it is free.
@@ -287,13 +323,22 @@ fn proposed_node_ports_are_free_and_stand_in_the_document() {
     let facts = cluster.facts.as_mut().unwrap();
     facts.cluster.node_ports = Some(vec![33000, 32768]);
     let spec = cluster.make().spec;
-    let finding = spec.findings.iter().find(|finding| finding.code == "GATEWAY-PORTS").unwrap();
+    let finding = spec
+        .findings
+        .iter()
+        .find(|finding| finding.code == "GATEWAY-PORTS")
+        .unwrap();
     let tree = tree(&spec, "mke4.yaml");
-    let port = |name| tree.at(&["spec", "gatewayMKEIngress", "nodePorts", name]).and_then(Node::as_int);
+    let port = |name| {
+        tree.at(&["spec", "gatewayMKEIngress", "nodePorts", name])
+            .and_then(Node::as_int)
+    };
     let (http, https) = (port("http").unwrap(), port("https").unwrap());
     assert!(![33000, 32768].contains(&http) && ![33000, 32768].contains(&https) && http != https);
     assert!(
-        finding.remedy.contains(&format!("--gateway-http-node-port {http} --gateway-https-node-port {https}")),
+        finding.remedy.contains(&format!(
+            "--gateway-http-node-port {http} --gateway-https-node-port {https}"
+        )),
         "{}",
         finding.remedy
     );

@@ -396,7 +396,11 @@ impl SettingsTable {
                 return Err(format!("topic {id} is not used"));
             }
         }
-        if let Some(code) = self.said_by.keys().find(|code| !self.findings.contains_key(*code)) {
+        if let Some(code) = self
+            .said_by
+            .keys()
+            .find(|code| !self.findings.contains_key(*code))
+        {
             return Err(format!("said_by: the code {code} is not explained"));
         }
         if let Some(code) = OWN_CODES.iter().find(|code| !self.findings.contains_key(**code)) {

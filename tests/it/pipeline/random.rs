@@ -23,7 +23,9 @@ impl Toml {
     fn put(&mut self, path: &[Segment], value: String) {
         match (self, path) {
             (Toml::Table(table), [Segment::Key(key), ..])
-                if table.keys().any(|old| old != key && old.to_lowercase() == key.to_lowercase()) => {}
+                if table
+                    .keys()
+                    .any(|old| old != key && old.to_lowercase() == key.to_lowercase()) => {}
             (Toml::Table(table), [Segment::Key(key)]) => {
                 table.entry(key.clone()).or_insert(Toml::Scalar(value));
             }
@@ -76,8 +78,27 @@ fn quoted(text: &str) -> String {
 
 fn string() -> impl Strategy<Value = String> {
     let words = vec![
-        "", "iptables", "10.0.0.0/8", "10.0.0.0/99", "30000-32767", "9-1", "cpu=1", "1m", "0", "::", "a: [", "-", "8GB",
-        "TRUE", "no", "1:20", "<<", "2024-01-01", "https://u:p@h", "com.docker.ucp.manager", "a\nb",
+        "",
+        "iptables",
+        "10.0.0.0/8",
+        "10.0.0.0/99",
+        "30000-32767",
+        "9-1",
+        "cpu=1",
+        "1m",
+        "0",
+        "::",
+        "a: [",
+        "-",
+        "8GB",
+        "TRUE",
+        "no",
+        "1:20",
+        "<<",
+        "2024-01-01",
+        "https://u:p@h",
+        "com.docker.ucp.manager",
+        "a\nb",
     ];
     prop_oneof![3 => select(words).prop_map(str::to_owned), 1 => any::<String>()]
 }
@@ -100,12 +121,36 @@ fn scalar() -> impl Strategy<Value = String> {
 
 fn flag() -> impl Strategy<Value = String> {
     let names = vec![
-        "feature-gates", "max-pods", "v", "kube-reserved", "eviction-hard", "oidc-issuer-url", "audit-log-path",
-        "event-ttl", "terminated-pod-gc-threshold", "conntrack-min", "cluster-dns", "tls-cipher-suites", "node-labels",
-        "container-runtime", "profiling", "root-dir", "service-node-port-range", "token-auth-file",
+        "feature-gates",
+        "max-pods",
+        "v",
+        "kube-reserved",
+        "eviction-hard",
+        "oidc-issuer-url",
+        "audit-log-path",
+        "event-ttl",
+        "terminated-pod-gc-threshold",
+        "conntrack-min",
+        "cluster-dns",
+        "tls-cipher-suites",
+        "node-labels",
+        "container-runtime",
+        "profiling",
+        "root-dir",
+        "service-node-port-range",
+        "token-auth-file",
     ];
     let values = vec![
-        "", "true", "5", "-1", "cpu=100m,memory=1Gi", "A=true,B=false", "memory.available<5%", "1h", "a b", "99999999999",
+        "",
+        "true",
+        "5",
+        "-1",
+        "cpu=100m,memory=1Gi",
+        "A=true,B=false",
+        "memory.available<5%",
+        "1h",
+        "a b",
+        "99999999999",
     ];
     prop_oneof![
         4 => (select(names), select(values)).prop_map(|(name, value)| format!("--{name}={value}")),
@@ -115,7 +160,12 @@ fn flag() -> impl Strategy<Value = String> {
 }
 
 fn path() -> impl Strategy<Value = String> {
-    let known: Vec<String> = tables().settings.settings.iter().map(|row| row.path.clone()).collect();
+    let known: Vec<String> = tables()
+        .settings
+        .settings
+        .iter()
+        .map(|row| row.path.clone())
+        .collect();
     let known = (select(known), 0_usize..3, "[a-z]{1,5}")
         .prop_map(|(path, index, name)| path.replace("[]", &format!("[{index}]")).replace("<name>", &name));
     prop_oneof![

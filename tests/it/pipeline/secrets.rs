@@ -31,10 +31,16 @@ fn poisoned(cluster: &mut Cluster, poison: &str) -> usize {
             }
         }
     }
-    assert_eq!(seen, secret, "the cluster with everything must hold every secret key");
+    assert_eq!(
+        seen, secret,
+        "the cluster with everything must hold every secret key"
+    );
     for (line, key) in (9000..).zip(["vault_password", "password_hash", "some_new_thing"]) {
         cluster.config.leaves.push(Leaf {
-            path: vec![Segment::Key("cluster_config".to_owned()), Segment::Key(key.to_owned())],
+            path: vec![
+                Segment::Key("cluster_config".to_owned()),
+                Segment::Key(key.to_owned()),
+            ],
             value: Value::String(poison.to_owned()),
             line,
             column: 1,
@@ -118,7 +124,12 @@ fn no_secret_gets_into_any_output() {
             if let Some((one, two)) = text.lines().zip(other.lines()).find(|(one, two)| one != two) {
                 panic!("{} {name} depends on a secret:\n{one}\n{two}", release.mke);
             }
-            assert_eq!(text.len(), other.len(), "{} {name} depends on a secret", release.mke);
+            assert_eq!(
+                text.len(),
+                other.len(),
+                "{} {name} depends on a secret",
+                release.mke
+            );
         }
     }
 }

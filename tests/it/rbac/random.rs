@@ -144,14 +144,25 @@ pub fn accounted(accounts: &Accounts, rbac: &Rbac) {
     let rows: Vec<&str> = rbac.users.iter().map(|row| row.name.as_str()).collect();
     assert_eq!(rows, unique(accounts.users.iter().map(|user| user.name.as_str())));
     let rows: Vec<&str> = rbac.organizations.iter().map(|row| row.name.as_str()).collect();
-    assert_eq!(rows, unique(accounts.organizations.iter().map(|org| org.name.as_str())));
+    assert_eq!(
+        rows,
+        unique(accounts.organizations.iter().map(|org| org.name.as_str()))
+    );
     let rows: Vec<(&str, &str)> = rbac
         .organizations
         .iter()
-        .flat_map(|org| org.teams.iter().map(|team| (org.name.as_str(), team.name.as_str())))
+        .flat_map(|org| {
+            org.teams
+                .iter()
+                .map(|team| (org.name.as_str(), team.name.as_str()))
+        })
         .collect();
     let teams = accounts.organizations.iter();
-    let teams = teams.flat_map(|org| org.teams.iter().map(|team| (org.name.as_str(), team.name.as_str())));
+    let teams = teams.flat_map(|org| {
+        org.teams
+            .iter()
+            .map(|team| (org.name.as_str(), team.name.as_str()))
+    });
     assert_eq!(rows, unique(teams));
     assert_eq!(rbac.bindings.len(), accounts.bindings.len());
 
@@ -164,7 +175,10 @@ pub fn accounted(accounts: &Accounts, rbac: &Rbac) {
     let of_orgs: usize = rbac.organizations.iter().map(|org| bound(&org.roles)).sum();
     let teams = rbac.organizations.iter().flat_map(|org| &org.teams);
     let of_teams: usize = teams.map(|team| bound(&team.roles)).sum();
-    let subjects = accounts.bindings.iter().map(|binding| unique(binding.subjects.iter()).len());
+    let subjects = accounts
+        .bindings
+        .iter()
+        .map(|binding| unique(binding.subjects.iter()).len());
     assert_eq!(
         of_users + of_orgs + of_teams + rbac.loose.len(),
         accounts.grants.len() + subjects.sum::<usize>()
