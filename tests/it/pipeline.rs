@@ -264,7 +264,7 @@ fn everything_becomes_the_expected_document() {
         ),
         (
             "/spec/authentication/ldap/userSearch/filter",
-            "(objectClass=person)",
+            "\"(objectClass=person)\"",
         ),
         ("/spec/authentication/ldap/userSearch/username", "uid"),
         ("/spec/authentication/ldap/userSearch/idAttr", "uid"),
