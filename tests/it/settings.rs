@@ -5,6 +5,7 @@
 mod random;
 mod yaml_text;
 
+use crate::support::rows_without_vector;
 use mkectl::catalogue::{Bundle, Release};
 use mkectl::convert::document::*;
 use mkectl::convert::report::{Form, compatibility_report};
@@ -140,6 +141,7 @@ fn every_row_of_the_table_has_a_vector() {
         .map(|row| row.path.as_str())
         .filter(|path| !covered.contains(*path))
         .collect();
+    rows_without_vector("settings", without.len());
     assert_eq!(without, Vec::<&str>::new());
     assert_eq!(table.settings.len(), 244);
 }
@@ -674,6 +676,15 @@ fn the_compatibility_report_groups_and_masks() {
     assert!(group(&toml, "Supported").contains("  pod_cidr = \"10.244.0.0/16\"\n"));
     assert!(group(&toml, "Disabled (skipped)").contains("  secure_overlay = false\n"));
     assert!(group(&human, "Disabled in MKE3 (Skipped)").contains("Secure overlay"));
+    // A table stands below the tables around it, whether those have settings in this group or not.
+    assert!(group(&human, "Not supported").contains(
+        "\n  Saml proxy\n    Enabled\n    Proxy url\n    Credentials\n      Basic\n        User\n"
+    ));
+    assert!(
+        group(&human, "Not supported")
+            .contains("\nUser workload defaults\n  Swarm defaults\n    Tasktemplate")
+    );
+    assert!(group(&human, "Supported").contains("\nAuth\n"));
     // What the real tool prints without the secrets is still TOML.
     for title in ["Not supported", "Supported", "Disabled (skipped)"] {
         let text = group(&toml, title);
