@@ -50,8 +50,13 @@ pub fn compatibility_report(
             .zip(&result.rows)
             .filter(|(leaf, row)| group_of(table, leaf, row) == group)
             .collect();
+        let mut before: Vec<Segment> = Vec::new();
         for (table_path, leaves) in by_table(&members) {
+            if form == Form::Human {
+                write_parents(&mut out, &before, &table_path);
+            }
             write_table(&mut out, &table_path, &leaves, form);
+            before = table_path;
         }
     }
     out
@@ -101,10 +106,33 @@ fn by_table<'a>(members: &[(&'a Leaf, &'a SettingRow)]) -> Tables<'a> {
     tables
 }
 
+/// Headings of the tables around one, as far as they do not stand already: indentation alone would put it below another.
+fn write_parents(out: &mut String, before: &[Segment], path: &[Segment]) {
+    for end in 1..path.len() {
+        let (parent, rest) = path.split_at(end);
+        // An entry of a list has one heading, that of its position.
+        let is_entry = matches!(rest.first(), Some(Segment::Index(_)));
+        if !is_entry && !before.starts_with(parent) {
+            let _ = writeln!(out, "{}{}", indent(parent), human_header(parent));
+        }
+    }
+}
+
+fn indent(path: &[Segment]) -> String {
+    "  ".repeat(path.iter().filter_map(key).count().saturating_sub(1))
+}
+
+fn human_header(path: &[Segment]) -> String {
+    let name = path.iter().rev().find_map(key).map(label).unwrap_or_default();
+    match path.last() {
+        Some(Segment::Index(index)) => format!("{name} {}", index + 1),
+        _ => name,
+    }
+}
+
 fn write_table(out: &mut String, path: &[Segment], leaves: &[(&Leaf, &SettingRow)], form: Form) {
     let names: Vec<&str> = path.iter().filter_map(key).collect();
-    let depth = names.len().saturating_sub(1);
-    let indent = "  ".repeat(depth);
+    let indent = indent(path);
     let inner = if path.is_empty() {
         String::new()
     } else {
@@ -119,11 +147,7 @@ fn write_table(out: &mut String, path: &[Segment], leaves: &[(&Leaf, &SettingRow
                     _ => format!("[{name}]"),
                 }
             }
-            Form::Human => match (names.last(), path.last()) {
-                (Some(name), Some(Segment::Index(index))) => format!("{} {}", label(name), index + 1),
-                (Some(name), _) => label(name),
-                (None, _) => String::new(),
-            },
+            Form::Human => human_header(path),
         };
         let _ = writeln!(out, "{indent}{header}");
     }

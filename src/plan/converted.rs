@@ -9,12 +9,12 @@ use crate::convert::flags::{FlagInput, HostLabels, convert_flags, raw_flags};
 use crate::convert::ports::convert_ports;
 use crate::convert::rbac::auth::convert_auth;
 use crate::convert::rbac::convert_rbac;
-use crate::convert::settings::{SECRET_PLACEHOLDER, Write, convert_settings};
-use crate::model::{Conversion, Finding, PortFate, PortRow, Rbac, Role, SecretRef};
+use crate::convert::settings::{SECRET_PLACEHOLDER, SETTING_INVALID, SettingsTable, Write, convert_settings};
+use crate::model::{Conversion, Finding, PortFate, PortRow, Rbac, Role, SecretRef, Subject};
 use crate::source::JoinedHost;
 use crate::source::mke3::Config;
 use crate::yaml::{self, Node};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What becomes of everything.
 #[derive(Debug)]
@@ -75,12 +75,19 @@ pub fn convert(
     );
     let in_cluster = facts.and_then(|facts| facts.cluster.objects.as_ref()?.cluster_roles.as_deref());
     let rbac = accounts.map(|accounts| convert_rbac(accounts, in_cluster, &tables.rbac));
-    let (ports, port_findings) = convert_ports(&tables.ports, config, inputs.options, release, facts);
+    let (ports, port_findings, gateway) =
+        convert_ports(&tables.ports, config, inputs.options, release, facts);
 
     let mut writes = settings.writes.clone();
     let later = flags.fields.iter().cloned().chain(auth.values.clone());
     // Paths come from tables that were checked when they were loaded; one that is not a path writes nothing.
     writes.extend(later.filter_map(|(path, value)| Write::set(&path, value).ok()));
+    let gateway = gateway.map_or(Vec::new(), |ports| {
+        vec![("http", ports.http), ("https", ports.https)]
+    });
+    writes.extend(gateway.into_iter().filter_map(|(name, port)| {
+        Write::set(&format!("spec.gatewayMKEIngress.nodePorts.{name}"), port.into()).ok()
+    }));
     let profiles = profiles(inputs, hosts, &flags.host_profiles);
     let mke4 = mke4(
         inputs,
@@ -91,8 +98,7 @@ pub fn convert(
         &flags.profiles,
         &flags.host_profiles,
     );
-    let mut findings = settings.findings;
-    findings.extend(flags.findings);
+    let mut findings = flags.findings;
     findings.extend(auth.findings);
     findings.extend(port_findings);
     let documents = documents(
@@ -119,17 +125,38 @@ pub fn convert(
         rbac.rbac
     });
     Converted {
+        findings: said_once(&tables.settings, settings.findings, findings),
         conversion: Conversion {
             settings: rows,
             flags: flags.rows,
             ports,
         },
         rbac,
-        findings,
         secrets,
         documents,
         profiles,
     }
+}
+
+/// Findings of the settings table and of the other conversions, without what would be said twice: a loss that another
+/// conversion describes with more, and conclusions from a value that is refused anyway.
+fn said_once(table: &SettingsTable, settings: Vec<Finding>, mut others: Vec<Finding>) -> Vec<Finding> {
+    let refused: BTreeSet<Subject> = settings
+        .iter()
+        .filter(|finding| finding.code == SETTING_INVALID)
+        .map(|finding| finding.subject.clone())
+        .collect();
+    others.retain(|finding| !refused.contains(&finding.subject));
+    let said: BTreeSet<String> = others.iter().map(|finding| finding.code.clone()).collect();
+    let kept = settings.into_iter().filter(|finding| {
+        table
+            .said_by
+            .get(&finding.code)
+            .is_none_or(|better| better.is_disjoint(&said))
+    });
+    let mut findings: Vec<Finding> = kept.collect();
+    findings.append(&mut others);
+    findings
 }
 
 /// Labels of every host: what Kubernetes says, else what hosts.yaml says.

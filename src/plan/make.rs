@@ -5,6 +5,7 @@ use super::tables::{Tables, TablesError};
 use super::{BuildError, Graph, HostView, Situation, build, digest};
 use crate::catalogue::{Release, vocabulary};
 use crate::convert::checks::{CheckContext, aggregate, run_checks};
+use crate::convert::settings::holds_secret;
 use crate::model::{
     Asset, At, Cluster, Document, From, Host, Input, Intent, Keep, OutputKind, ParamSource, SecretFile,
     SecretRef, Selector, Severity, Spec, Step, To,
@@ -13,7 +14,7 @@ use crate::options::Options;
 use crate::source::accounts::Accounts;
 use crate::source::facts::Facts;
 use crate::source::hosts::Hosts;
-use crate::source::mke3::Config;
+use crate::source::mke3::{Config, Leaf};
 use crate::source::{JoinedHost, join};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -282,20 +283,18 @@ fn read(inputs: &Inputs<'_>, config: &Config) -> Vec<Input> {
         digest: String::new(),
         unchecked: unchecked.to_owned(),
     };
-    // A key that is not in the table may hold a secret, and so may a list of flags.
-    let secret = |path: &str| {
+    // A key that is not in the table may hold a secret, and so may a list of flags, and a URL in front of its host.
+    let secret = |leaf: &Leaf| {
+        let path = leaf.table_path();
         path.contains("custom_")
+            || holds_secret(&leaf.value)
             || tables
                 .settings
-                .find(path)
+                .find(&path)
                 .is_none_or(|definition| definition.secret)
     };
     vec![
-        present(
-            "mke3-config",
-            &config.file,
-            config.redacted_digest(&|leaf| secret(&leaf.table_path())),
-        ),
+        present("mke3-config", &config.file, config.redacted_digest(&secret)),
         present(
             "hosts",
             inputs.hosts.file,

@@ -5,6 +5,7 @@
     reason = "helpers of tests are tests, but clippy only sees the functions marked so"
 )]
 
+use crate::support::rows_without_vector;
 use mkectl::catalogue::{Bundle, FindingRegistry, Release, Releases};
 use mkectl::convert::checks::{
     CheckContext, CheckResult, CheckRules, Unchecked, aggregate, check_codes, run_checks,
@@ -390,7 +391,7 @@ fn every_code_has_its_vectors() {
         .filter(|code| !found.contains(code) && !offline.contains(code))
         .chain(dependent().into_iter().filter(|code| !absent.contains(code)))
         .collect();
-    println!("checks without a vector: {without:?}");
+    rows_without_vector("checks", without.len());
     assert_eq!(without.len(), 0, "without a vector: {without:?}");
     assert!(unknown.is_empty(), "vectors for no check: {unknown:?}");
 }

@@ -16,6 +16,12 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::{env, fs};
 
+/// Says how many rows of a table no test vector covers, past the capture of test output: a log of CI is to show it.
+pub fn rows_without_vector(table: &str, count: usize) {
+    use std::io::Write;
+    writeln!(std::io::stderr(), "{table}: rows without a test vector: {count}").unwrap();
+}
+
 /// A file of the repository.
 pub fn repo(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)

@@ -1,6 +1,6 @@
 //! NodePorts of the ingress controller and of the gateway, and what the load balancer must pass.
 
-use super::tables::{Exposed, Pair, codes};
+use super::tables::{Exposed, NodePorts, codes};
 use super::{Work, number};
 use crate::catalogue::Release;
 use crate::convert::rbac::tables::at_least;
@@ -21,7 +21,7 @@ pub(crate) fn convert(
     kept: &mut Vec<PortRow>,
     new: &mut Vec<PortRow>,
     retired: &mut Vec<PortRow>,
-) {
+) -> Option<NodePorts> {
     let exposed = ingress(work);
     let removed = options.remove_ingress_nginx && exposed.is_some();
     if options.remove_ingress_nginx && exposed.is_none() {
@@ -41,7 +41,7 @@ pub(crate) fn convert(
         }
     }
 
-    let gateway = choose(work, options, release, range, &exposed, removed, &in_use);
+    let (gateway, proposed) = choose(work, options, release, range, &exposed, removed, &in_use);
     let data = &work.tables.data;
     let row = |port: u32, fate, before: &str, after: &str| PortRow {
         port: port.to_string(),
@@ -78,6 +78,8 @@ pub(crate) fn convert(
     if let Some(pair) = gateway {
         load_balancer(work, options, pair);
     }
+    let chosen_here = at_least(&release.mke, &work.tables.data.gateway.chosen_since);
+    gateway.or(proposed).filter(|_| chosen_here)
 }
 
 /// The NodePorts of MKE 3's ingress controller, by NodePort; `None` when it is off.
@@ -123,7 +125,7 @@ fn ingress(work: &Work) -> Option<Vec<Exposed>> {
     Some(ports)
 }
 
-/// The gateway's NodePorts; `None` when a person must choose first, or the choice cannot be.
+/// The gateway's NodePorts, `None` when a person must choose first or the choice cannot be; and what is proposed then.
 fn choose(
     work: &mut Work,
     options: &Options,
@@ -132,7 +134,7 @@ fn choose(
     exposed: &[Exposed],
     removed: bool,
     in_use: &BTreeSet<u32>,
-) -> Option<Pair> {
+) -> (Option<NodePorts>, Option<NodePorts>) {
     let def = work.tables.data.gateway.clone();
     let ingress = &work.tables.data.ingress;
     let of = |port: u32| {
@@ -161,8 +163,7 @@ fn choose(
     let https = options.gateway_https_node_port.or(inherited.1).or(assumed.1);
 
     let (Some(http), Some(https)) = (http, https) else {
-        propose(work, (http, https), range, in_use);
-        return None;
+        return (None, propose(work, (http, https), range, in_use));
     };
     let subject = |port: u32| Subject::new(SubjectKind::Port, port.to_string());
     let before = work.findings.len();
@@ -191,7 +192,10 @@ fn choose(
                 .finding(codes::GATEWAY_CLASH, subject(http), message),
         );
     }
-    (work.findings.len() == before).then_some(Pair { http, https })
+    (
+        (work.findings.len() == before).then_some(NodePorts { http, https }),
+        None,
+    )
 }
 
 fn default_range(work: &Work) -> (u32, u32) {
@@ -199,7 +203,12 @@ fn default_range(work: &Work) -> (u32, u32) {
 }
 
 /// Says that NodePorts must be chosen, and which are free.
-fn propose(work: &mut Work, given: (Option<u32>, Option<u32>), range: (u32, u32), in_use: &BTreeSet<u32>) {
+fn propose(
+    work: &mut Work,
+    given: (Option<u32>, Option<u32>),
+    range: (u32, u32),
+    in_use: &BTreeSet<u32>,
+) -> Option<NodePorts> {
     let def = &work.tables.data.gateway;
     let free = |port: &u32| {
         (range.0..=range.1).contains(port)
@@ -231,9 +240,13 @@ fn propose(work: &mut Work, given: (Option<u32>, Option<u32>), range: (u32, u32)
         ),
     };
     work.findings.push(finding);
+    Some(NodePorts {
+        http: http?,
+        https: https?,
+    })
 }
 
-fn load_balancer(work: &mut Work, options: &Options, gateway: Pair) {
+fn load_balancer(work: &mut Work, options: &Options, gateway: NodePorts) {
     let def = &work.tables.data.load_balancer;
     // `host:port`, but not the last group of a bare IPv6 address.
     let address = options.external_address.as_str();

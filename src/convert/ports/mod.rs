@@ -5,7 +5,7 @@
 mod gateway;
 mod tables;
 
-pub use tables::PortTables;
+pub use tables::{NodePorts, PortTables};
 
 use crate::catalogue::Release;
 use crate::model::{Finding, PortFate, PortRow, Role, Subject, SubjectKind};
@@ -17,6 +17,9 @@ use tables::{PortDef, codes, parse_range};
 
 /// Converts ports: rows (retired in the order of the summary, then kept, then new by number) and findings, sorted.
 ///
+/// The NodePorts are those that the gateway gets or, where a person must choose first, those that are proposed; absent
+/// where the release chooses them by itself, and where none is free.
+///
 /// Without facts the ports that services and processes hold are unknown: nothing is reported about them.
 pub fn convert_ports(
     tables: &PortTables,
@@ -24,7 +27,7 @@ pub fn convert_ports(
     options: &Options,
     release: &Release,
     facts: Option<&Facts>,
-) -> (Vec<PortRow>, Vec<Finding>) {
+) -> (Vec<PortRow>, Vec<Finding>, Option<NodePorts>) {
     let mut work = Work {
         tables,
         config,
@@ -92,7 +95,7 @@ pub fn convert_ports(
         .push(row);
     }
     let range = work.node_port_range(&mut kept);
-    gateway::convert(
+    let gateway = gateway::convert(
         &mut work, options, release, cluster, range, &mut kept, &mut new, &mut late,
     );
     rows.append(&mut late);
@@ -106,7 +109,7 @@ pub fn convert_ports(
     rows.append(&mut new);
     work.findings.sort();
     work.findings.dedup();
-    (rows, work.findings)
+    (rows, work.findings, gateway)
 }
 
 /// The ports that may be closed: retired TCP and UDP ports in the order of the rows. A port within a range that stays in

@@ -148,7 +148,7 @@ pub(crate) struct Exposed {
 #[serde(deny_unknown_fields)]
 pub(crate) struct GatewayDef {
     pub chosen_since: String,
-    pub default: Pair,
+    pub default: NodePorts,
     pub http: String,
     pub https: String,
     pub http_option: String,
@@ -158,8 +158,10 @@ pub(crate) struct GatewayDef {
 /// NodePorts of the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Pair {
+pub struct NodePorts {
+    /// Of HTTP.
     pub http: u32,
+    /// Of HTTPS.
     pub https: u32,
 }
 

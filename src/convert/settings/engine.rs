@@ -1,7 +1,7 @@
 //! The pass over the leaves of a configuration.
 
 use super::path::DocPath;
-use super::table::{Class, Condition, Kind, SettingDef, SettingsTable, TargetDef};
+use super::table::{Class, Condition, Kind, SETTING_INVALID, SettingDef, SettingsTable, TargetDef};
 use super::transform::{self, Made};
 use super::value::{self, SECRET};
 use super::{SECRET_PLACEHOLDER, SettingsResult, Write};
@@ -165,7 +165,7 @@ impl<'a> Engine<'a> {
             row.outcome = Outcome::Blocking;
             row.reason = "It is a table to MKE 3".to_owned();
             self.find_coded(
-                "SETTING-INVALID",
+                SETTING_INVALID,
                 subject,
                 format!("{path} is not a table of settings"),
             );
@@ -322,10 +322,10 @@ impl<'a> Engine<'a> {
             Class::Ignored => (Severity::Warning, Outcome::Ignored),
         };
         let subject = self.subject(path, Some(leaf.line));
-        let remedy = self.table.findings["SETTING-INVALID"].remedy.clone();
+        let remedy = self.table.findings[SETTING_INVALID].remedy.clone();
         self.find(
             severity,
-            "SETTING-INVALID",
+            SETTING_INVALID,
             subject,
             format!("{path} {wrong}"),
             remedy,

@@ -14,9 +14,10 @@ pub(crate) mod value;
 pub use markdown::settings_markdown;
 pub(crate) use table::data;
 pub use table::{
-    Class, Condition, FindingDef, Kind, Merge, SettingDef, SettingsTable, TableError, TargetDef, Topic,
-    Transform,
+    Class, Condition, FindingDef, Kind, Merge, SETTING_INVALID, SettingDef, SettingsTable, TableError,
+    TargetDef, Topic, Transform,
 };
+pub(crate) use value::holds_secret;
 
 use crate::catalogue::Release;
 use crate::model::{Finding, SecretRef, SettingRow};

@@ -266,6 +266,8 @@ pub struct FindingDef {
 #[serde(deny_unknown_fields)]
 struct SettingsFile {
     topics: BTreeMap<String, Topic>,
+    #[serde(default)]
+    said_by: BTreeMap<String, BTreeSet<String>>,
     settings: Vec<SettingDef>,
 }
 
@@ -309,15 +311,20 @@ pub struct SettingsTable {
     pub topics: BTreeMap<String, Topic>,
     /// Findings by code.
     pub findings: BTreeMap<String, FindingDef>,
+    /// Codes of findings that say the same with more, by the code that is left out beside them.
+    pub said_by: BTreeMap<String, BTreeSet<String>>,
     exact: BTreeMap<String, usize>,
     wildcard: BTreeMap<String, usize>,
     prefixes: BTreeSet<String>,
     arrays: BTreeSet<String>,
 }
 
+/// The code for a value that MKE 3 does not take.
+pub const SETTING_INVALID: &str = "SETTING-INVALID";
+
 /// Codes that the conversion raises by itself.
 pub const OWN_CODES: [&str; 10] = [
-    "SETTING-INVALID",
+    SETTING_INVALID,
     "SETTING-DUPLICATE",
     "SETTING-UNKNOWN",
     "SETTING-UNSUPPORTED",
@@ -339,6 +346,7 @@ impl SettingsTable {
             settings: file.settings,
             topics: file.topics,
             findings: BTreeMap::new(),
+            said_by: file.said_by,
             exact: BTreeMap::new(),
             wildcard: BTreeMap::new(),
             prefixes: BTreeSet::new(),
@@ -387,6 +395,13 @@ impl SettingsTable {
             if !self.settings.iter().any(|row| row.topic.as_ref() == Some(id)) {
                 return Err(format!("topic {id} is not used"));
             }
+        }
+        if let Some(code) = self
+            .said_by
+            .keys()
+            .find(|code| !self.findings.contains_key(*code))
+        {
+            return Err(format!("said_by: the code {code} is not explained"));
         }
         if let Some(code) = OWN_CODES.iter().find(|code| !self.findings.contains_key(**code)) {
             return Err(format!("the code {code} is not explained"));

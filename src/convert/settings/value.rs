@@ -205,8 +205,15 @@ pub(crate) fn check(row: &SettingDef, value: &Value) -> Result<(), String> {
         ),
         Kind::String => need(string.is_some(), "a string"),
         Kind::Bool => need(matches!(value, Value::Bool(_)), "true or false"),
-        Kind::Int => need(number.is_some(), "an integer"),
-        Kind::Number => need(number.is_some(), "an integer, also written as a string"),
+        // No setting is meant to be larger, and Kubernetes takes no more in most fields.
+        Kind::Int => need(
+            number.is_some_and(|n| i32::try_from(n).is_ok()),
+            "an integer of 32 bits",
+        ),
+        Kind::Number => need(
+            number.is_some_and(|n| i32::try_from(n).is_ok()),
+            "an integer of 32 bits, also written as a string",
+        ),
         Kind::Port => need(
             number.is_some_and(|n| (1..=65535).contains(&n)),
             "a port from 1 to 65535",

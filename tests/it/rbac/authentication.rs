@@ -220,12 +220,9 @@ fn identity_providers_must_learn_the_callback() {
     assert_eq!(
         seen,
         [
-            "AUTH-OIDC-ADMINS",
             "AUTH-OIDC-BESIDE-USERS",
             "AUTH-OIDC-CALLBACK",
             "AUTH-OIDC-NAMES",
-            "AUTH-OIDC-SIGN-IN",
-            "AUTH-PROXY",
             "AUTH-SAML-CALLBACK",
             "AUTH-SEVERAL-CONNECTORS",
             "RBAC-GROUP-CLAIM",

@@ -37,7 +37,8 @@ fn run(
     facts: Option<&Facts>,
 ) -> (Vec<PortRow>, Vec<Finding>) {
     let tables = PortTables::load(&Bundle::embedded()).unwrap();
-    convert_ports(&tables, &config(leaves), options, &release(mke), facts)
+    let (rows, findings, _) = convert_ports(&tables, &config(leaves), options, &release(mke), facts);
+    (rows, findings)
 }
 
 fn facts(node_ports: &[u32], bgp_peers: u32) -> Facts {

@@ -1,6 +1,7 @@
 //! Random accounts: one outcome each, legal and unique names, no panic.
 
 use super::*;
+use mkectl::model::{BoundRole, Rbac};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -80,7 +81,8 @@ fn a_binding() -> impl Strategy<Value = Binding> {
     )
 }
 
-fn accounts() -> impl Strategy<Value = Accounts> {
+/// Random accounts, many of which are odd.
+pub fn accounts() -> impl Strategy<Value = Accounts> {
     (
         vec(a_user(), 0..8),
         vec(an_org(), 0..5),
@@ -134,6 +136,55 @@ fn is_label(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
+/// Every user, organization, team and binding is one row, and every grant and every subject of a binding one entry.
+pub fn accounted(accounts: &Accounts, rbac: &Rbac) {
+    fn unique<T: Ord>(names: impl Iterator<Item = T>) -> Vec<T> {
+        names.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+    let rows: Vec<&str> = rbac.users.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(rows, unique(accounts.users.iter().map(|user| user.name.as_str())));
+    let rows: Vec<&str> = rbac.organizations.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(
+        rows,
+        unique(accounts.organizations.iter().map(|org| org.name.as_str()))
+    );
+    let rows: Vec<(&str, &str)> = rbac
+        .organizations
+        .iter()
+        .flat_map(|org| {
+            org.teams
+                .iter()
+                .map(|team| (org.name.as_str(), team.name.as_str()))
+        })
+        .collect();
+    let teams = accounts.organizations.iter();
+    let teams = teams.flat_map(|org| {
+        org.teams
+            .iter()
+            .map(|team| (org.name.as_str(), team.name.as_str()))
+    });
+    assert_eq!(rows, unique(teams));
+    assert_eq!(rbac.bindings.len(), accounts.bindings.len());
+
+    // `administrator` is a row of ours.
+    let bound = |roles: &[BoundRole]| {
+        let ours = |role: &&BoundRole| role.role == "administrator" && role.on == "the cluster";
+        roles.iter().filter(|role| !ours(role)).count()
+    };
+    let of_users: usize = rbac.users.iter().map(|row| bound(&row.roles)).sum();
+    let of_orgs: usize = rbac.organizations.iter().map(|org| bound(&org.roles)).sum();
+    let teams = rbac.organizations.iter().flat_map(|org| &org.teams);
+    let of_teams: usize = teams.map(|team| bound(&team.roles)).sum();
+    let subjects = accounts
+        .bindings
+        .iter()
+        .map(|binding| unique(binding.subjects.iter()).len());
+    assert_eq!(
+        of_users + of_orgs + of_teams + rbac.loose.len(),
+        accounts.grants.len() + subjects.sum::<usize>()
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
@@ -142,24 +193,7 @@ proptest! {
         let result = convert(&accounts);
         check_manifests(&result);
 
-        let rows: Vec<&str> = result.rbac.users.iter().map(|row| row.name.as_str()).collect();
-        let names: Vec<&str> = accounts.users.iter().map(|user| user.name.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
-        prop_assert_eq!(rows, names);
-        let orgs: Vec<&str> = result.rbac.organizations.iter().map(|row| row.name.as_str()).collect();
-        let names: Vec<&str> = accounts.organizations.iter().map(|org| org.name.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
-        prop_assert_eq!(orgs, names);
-        let teams: Vec<(&str, &str)> = result.rbac.organizations.iter().flat_map(|org| org.teams.iter().map(|team| (org.name.as_str(), team.name.as_str()))).collect();
-        let names: Vec<(&str, &str)> = accounts.organizations.iter().flat_map(|org| org.teams.iter().map(|team| (org.name.as_str(), team.name.as_str()))).collect::<BTreeSet<_>>().into_iter().collect();
-        prop_assert_eq!(teams, names);
-        prop_assert_eq!(result.rbac.bindings.len(), accounts.bindings.len());
-
-        // Each grant, and each subject of each binding, is one row somewhere; `administrator` is a row of ours.
-        let bound = |roles: &[mkectl::model::BoundRole]| roles.iter().filter(|role| role.role != "administrator" || role.on != "the cluster").count();
-        let in_tree: usize = result.rbac.users.iter().map(|row| bound(&row.roles)).sum::<usize>()
-            + result.rbac.organizations.iter().map(|org| bound(&org.roles) + org.teams.iter().map(|team| bound(&team.roles)).sum::<usize>()).sum::<usize>();
-        let wanted = accounts.grants.len()
-            + accounts.bindings.iter().map(|binding| binding.subjects.iter().collect::<BTreeSet<_>>().len()).sum::<usize>();
-        prop_assert_eq!(in_tree + result.rbac.loose.len(), wanted);
+        accounted(&accounts, &result.rbac);
 
         // Names are legal, unique, and nobody else's.
         let targets: Vec<&str> = result.rbac.organizations.iter().flat_map(|org| std::iter::once(org.to.as_str()).chain(org.teams.iter().map(|team| team.to.as_str())))

@@ -1,7 +1,7 @@
 //! How people log in: LDAP, OIDC and SAML beside local users. Dex takes over from eNZi.
 //!
-//! Keys of the TOML are converted by the settings table; here is what they mean together, and what no file holds: the
-//! LDAP settings of the auth store.
+//! Keys of the TOML are converted by the settings table, which also says what is lost with each; here is what they mean
+//! together, and what no file holds: the LDAP settings of the auth store.
 
 mod ldap;
 
@@ -92,13 +92,6 @@ impl Keys<'_> {
         matches!(self.set(path), Some(Leaf { value: Value::String(text), .. }) if text.eq_ignore_ascii_case(wanted))
     }
 
-    fn first_under(&self, table: &str) -> Option<&Leaf> {
-        self.config
-            .leaves
-            .iter()
-            .find(|leaf| leaf.table_path().starts_with(table))
-    }
-
     fn finding(&self, code: &str, leaf: &Leaf, message: impl Into<String>) -> Finding {
         let subject =
             Subject::new(SubjectKind::Setting, leaf.display_path()).at(&self.config.file, leaf.line);
@@ -132,29 +125,6 @@ fn oidc(keys: &Keys, callback: &str, result: &mut AuthResult) {
         claim,
         format!("MKE 3 takes the user name from the claim {named:?}, and MKE 4k has no setting for it"),
     ));
-    if let Some(leaf) = keys.first_under(&format!("{table}.signincriteria[]")) {
-        result.findings.push(keys.finding(
-            codes::OIDC_SIGN_IN,
-            leaf,
-            "MKE 3 lets in only users whose token meets these criteria; MKE 4k lets in everybody with a token",
-        ));
-    }
-    if let Some(leaf) = keys.first_under(&format!("{table}.adminrolecriteria[]")) {
-        result.findings.push(keys.finding(
-            codes::OIDC_ADMINS,
-            leaf,
-            "users who are administrators by a claim of their token are none under MKE 4k",
-        ));
-    }
-    for key in ["httpproxy", "httpsproxy"] {
-        if let Some(leaf) = keys.set(&format!("{table}.{key}")) {
-            result.findings.push(keys.finding(
-                codes::PROXY,
-                leaf,
-                "MKE 4k reaches the OIDC provider without a proxy",
-            ));
-        }
-    }
 }
 
 fn saml(keys: &Keys, callback: &str, result: &mut AuthResult) {
@@ -173,13 +143,6 @@ fn saml(keys: &Keys, callback: &str, result: &mut AuthResult) {
             "set {callback} as assertion consumer service URL and audience at the provider before the upgrade"
         );
         result.findings.push(finding);
-        if let Some(leaf) = keys.set("auth.samlproxy.enabled") {
-            result.findings.push(keys.finding(
-                codes::PROXY,
-                leaf,
-                "MKE 4k reaches the SAML provider without a proxy",
-            ));
-        }
     }
 }
 
