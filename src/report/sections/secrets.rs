@@ -1,5 +1,6 @@
 //! Where secrets come from, and which files will hold them.
 
+use crate::model::SecretRef;
 use crate::report::doc::{Block, Line, Section, Table, Weight};
 use crate::report::view::View;
 use crate::text::{count, number};
@@ -35,12 +36,31 @@ pub(super) fn section(view: &View) -> Option<Section> {
             show_head: true,
             ..Table::new(&["name", "read at apply from", "for"])
         };
-        for secret in &spec.secrets {
-            table.row([
-                Line::new().strong(&secret.name),
-                Line::from(secret.from.as_str()),
-                Line::from(secret.used_for.as_str()),
-            ]);
+        for group in groups(&spec.secrets) {
+            if let [first, _, .., last] = group.as_slice() {
+                let of = |text: fn(&SecretRef) -> &String| {
+                    let stem = stem(text(first), text(last));
+                    match stem == text(first) {
+                        true => stem.to_owned(),
+                        false => format!("{stem}…"),
+                    }
+                };
+                table.row([
+                    Line::new()
+                        .strong(of(|secret| &secret.name))
+                        .dim(format!("  ({} of them)", number(group.len()))),
+                    Line::from(of(|secret| &secret.from)),
+                    Line::from(of(|secret| &secret.used_for)),
+                ]);
+                continue;
+            }
+            for secret in group {
+                table.row([
+                    Line::new().strong(&secret.name),
+                    Line::from(secret.from.as_str()),
+                    Line::from(secret.used_for.as_str()),
+                ]);
+            }
         }
         blocks.push(Block::Table(table));
     }
@@ -51,4 +71,40 @@ pub(super) fn section(view: &View) -> Option<Section> {
         weight: Weight::Normal,
         blocks,
     })
+}
+
+/// Secrets with neighbours that come from the same directory for the same kind of thing: one per user makes thousands.
+fn groups(secrets: &[SecretRef]) -> Vec<Vec<&SecretRef>> {
+    let mut groups: Vec<Vec<&SecretRef>> = Vec::new();
+    for secret in secrets {
+        match groups.last_mut() {
+            Some(group) if group.iter().all(|known| alike(known, secret)) => group.push(secret),
+            _ => groups.push(vec![secret]),
+        }
+    }
+    groups
+}
+
+fn alike(one: &SecretRef, two: &SecretRef) -> bool {
+    let directory = |from: &'_ str| from.rsplit_once('/').map(|(directory, _)| directory.to_owned());
+    directory(&one.from).is_some()
+        && directory(&one.from) == directory(&two.from)
+        && !stem(&one.name, &two.name).is_empty()
+}
+
+/// What two texts begin with, up to the end of a word.
+fn stem<'a>(one: &'a str, two: &str) -> &'a str {
+    if one == two {
+        return one;
+    }
+    let same = one
+        .char_indices()
+        .zip(two.chars())
+        .take_while(|((_, a), b)| a == b)
+        .last();
+    let end = same.map_or(0, |((at, c), _)| at + c.len_utf8());
+    let cut = one[..end]
+        .rfind(|c: char| !c.is_alphanumeric())
+        .map_or(0, |at| at + one[at..].chars().next().map_or(0, char::len_utf8));
+    &one[..cut]
 }
