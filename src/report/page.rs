@@ -166,6 +166,7 @@ impl Page {
             }
             if let [.., one, two] = row.cells.as_slice()
                 && !row.wide
+                && !two.is_empty()
             {
                 layouts[at].ends.push([self.size(one), self.size(two)]);
             }
@@ -195,8 +196,11 @@ impl Page {
         } else {
             None
         };
-        if table.show_head && !stacked {
-            let head: Vec<Line> = table.head.iter().map(|title| Line::new().dim(title)).collect();
+        if table.show_head {
+            let head: Vec<Line> = table.head[..upright.min(table.head.len())]
+                .iter()
+                .map(|title| Line::new().dim(title))
+                .collect();
             self.cells(table.indent, &head, &widths);
         }
         for row in &table.rows {

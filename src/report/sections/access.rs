@@ -130,7 +130,7 @@ fn roles(rbac: &Rbac, blocks: &mut Vec<Block>) {
             None => groups.push((key, vec![role])),
         }
     }
-    let mut table = pairs();
+    let mut table = pairs("role");
     for ((outcome, reason), list) in groups.iter().take(GROUPS) {
         for role in list.iter().take(GROUPS) {
             let line = match role.to.is_empty() {
@@ -153,10 +153,10 @@ fn roles(rbac: &Rbac, blocks: &mut Vec<Block>) {
     cut(groups.len(), "role group", blocks);
 }
 
-fn pairs() -> Table {
+fn pairs(what: &'static str) -> Table {
     Table {
         stack: Some(2),
-        ..Table::new(&["", "name", "what becomes of it"])
+        ..Table::new(&["", what, "what becomes of it"])
     }
 }
 
@@ -184,7 +184,7 @@ fn bindings(rbac: &Rbac, blocks: &mut Vec<Block>) {
         Some(namespace) => format!("RoleBinding {namespace}/{}", row.name),
         None => format!("ClusterRoleBinding {}", row.name),
     };
-    let mut table = pairs();
+    let mut table = pairs("binding");
     let joined: Vec<&BindingRow> = rbac.bindings.iter().filter(|row| !row.to.is_empty()).collect();
     for row in joined.iter().take(GROUPS) {
         table.row([
@@ -212,9 +212,9 @@ fn bindings(rbac: &Rbac, blocks: &mut Vec<Block>) {
     }
     for ((outcome, reason), names) in groups.iter().take(GROUPS) {
         let line = Line::from(count(names.len(), "binding"))
-            .plain(": ")
-            .plain(*reason)
-            .dim(format!("  {}", some(names, NAMES, "binding")));
+            .dim(": ")
+            .plain(some(names, NAMES, "binding"))
+            .dim(format!("  {reason}"));
         table.wide(sign(*outcome), line);
     }
     blocks.push(Block::Table(table));
@@ -229,7 +229,7 @@ fn loose(rbac: &Rbac, blocks: &mut Vec<Block>) {
     blocks.push(Block::Heading(
         Line::new().info("grants of subjects that are no account here"),
     ));
-    let mut table = pairs();
+    let mut table = pairs("subject");
     for grant in rbac.loose.iter().take(GROUPS) {
         let role = &grant.role;
         let held = format!("  {} on {}", role.role, role.on);

@@ -82,9 +82,9 @@ pub(super) fn section(view: &View) -> Option<Section> {
         blocks.push(Block::Bars(bars));
         blocks.push(Block::Gap);
     }
-    blocks.push(Block::text(Line::new().dim(
-        "estimates from the catalogue's figures per step, not measurements; rehearse or a first run gives better ones",
-    )));
+    blocks.push(Block::text(
+        Line::new().dim("estimates from the catalogue's figures per step, not measurements"),
+    ));
     Some(Section {
         id: "downtime",
         title: "Downtime".to_owned(),
@@ -142,7 +142,7 @@ fn ticket(view: &View) -> Option<Line> {
             .dim("for the ticket: ")
             .strong(format!("users notice the upgrade for {}", about(end - start)))
             .plain(format!(
-                " of its {}: the Kubernetes API does not answer for the first {} of them and nobody can log in for {}{workers}",
+                " of its {}: the Kubernetes API does not answer for the first {}, nobody can log in for {}{workers}",
                 about(times.total_s),
                 about(times.api_outage_s),
                 about(times.login_outage_s),

@@ -115,7 +115,8 @@ fn section(
     let total: usize = codes.iter().map(|(_, list)| list.len()).sum();
     let mut blocks = Vec::new();
     for (at, (code, list)) in codes.iter().enumerate() {
-        if at > 0 {
+        // Blockers stand apart; warnings may be many.
+        if at > 0 && severity == Severity::Blocking {
             blocks.push(Block::Gap);
         }
         group(view, severity, code, list, &mut blocks);
@@ -216,7 +217,9 @@ fn bullet(line: Line) -> Block {
 fn named(finding: &Finding) -> Line {
     let name = finding.subject.name.as_str();
     let place = super::place(finding.subject.file.as_deref(), finding.subject.line);
-    let line = match finding.message.contains(name) {
+    // "it" is the subject, which then must stand in front.
+    let says = says(&finding.message, name) && !finding.message.starts_with("it ");
+    let line = match says {
         true => Line::new(),
         false => Line::new().strong(name),
     };
@@ -226,6 +229,15 @@ fn named(finding: &Finding) -> Line {
         (false, false) => line.plain("  ").info(place),
     };
     if line.is_empty() { line } else { line.plain(": ") }
+}
+
+/// True when the name stands in the text as a word of its own.
+fn says(text: &str, name: &str) -> bool {
+    let within = |c: char| c.is_alphanumeric() || "-_.@/$".contains(c);
+    !name.is_empty()
+        && text
+            .match_indices(name)
+            .any(|(at, _)| !text[..at].ends_with(within) && !text[at + name.len()..].starts_with(within))
 }
 
 fn subject(line: Line, finding: &Finding) -> Line {

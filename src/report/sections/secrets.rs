@@ -15,15 +15,16 @@ pub(super) fn section(view: &View) -> Option<Section> {
         blocks.push(Block::Heading(Line::new().info("files that will hold secrets")));
         let mut table = Table {
             show_head: true,
-            ..Table::new(&["path", "mode", "hosts", "holds", "until"])
+            stack: Some(4),
+            ..Table::new(&["path", "mode", "hosts", "until", "holds"])
         };
         for file in &spec.secret_files {
             table.row([
                 Line::new().strong(&file.path),
                 Line::from(file.mode.as_str()),
                 Line::from(file.hosts.as_str()),
-                Line::from(file.holds.as_str()),
                 Line::from(file.until.as_str()),
+                Line::from(file.holds.as_str()),
             ]);
         }
         blocks.push(Block::Table(table));
@@ -34,12 +35,15 @@ pub(super) fn section(view: &View) -> Option<Section> {
         ));
         let mut table = Table {
             show_head: true,
+            stack: Some(2),
             ..Table::new(&["name", "read at apply from", "for"])
         };
         for group in groups(&spec.secrets) {
-            if let [first, _, .., last] = group.as_slice() {
+            if let [first, _, _, ..] = group.as_slice() {
                 let of = |text: fn(&SecretRef) -> &String| {
-                    let stem = stem(text(first), text(last));
+                    let stem = group
+                        .iter()
+                        .fold(text(first).as_str(), |known, secret| stem(known, text(secret)));
                     match stem == text(first) {
                         true => stem.to_owned(),
                         false => format!("{stem}…"),
@@ -78,7 +82,7 @@ fn groups(secrets: &[SecretRef]) -> Vec<Vec<&SecretRef>> {
     let mut groups: Vec<Vec<&SecretRef>> = Vec::new();
     for secret in secrets {
         match groups.last_mut() {
-            Some(group) if group.iter().all(|known| alike(known, secret)) => group.push(secret),
+            Some(group) if alike(group[0], secret) => group.push(secret),
             _ => groups.push(vec![secret]),
         }
     }
@@ -86,7 +90,9 @@ fn groups(secrets: &[SecretRef]) -> Vec<Vec<&SecretRef>> {
 }
 
 fn alike(one: &SecretRef, two: &SecretRef) -> bool {
-    let directory = |from: &'_ str| from.rsplit_once('/').map(|(directory, _)| directory.to_owned());
+    fn directory(from: &str) -> Option<&str> {
+        from.rsplit_once('/').map(|(directory, _)| directory)
+    }
     directory(&one.from).is_some()
         && directory(&one.from) == directory(&two.from)
         && !stem(&one.name, &two.name).is_empty()

@@ -43,7 +43,11 @@ pub(super) fn section(view: &View) -> Option<Section> {
         }
     }
     if news.iter().any(|row| inferred(row)) {
-        used.push((INFERRED, Tone::Info, "inferred from both sides: check the result"));
+        used.push((
+            INFERRED,
+            Tone::Info,
+            "inferred, no document states it: check the result",
+        ));
     }
     if news.iter().any(|row| row.line.is_none()) {
         used.push(("–", Tone::Dim, "not in the file"));
@@ -139,13 +143,26 @@ fn alike(one: &SettingRow, two: &SettingRow) -> bool {
 }
 
 fn written_out(table: &mut Table, group: &[&SettingRow]) {
-    for row in group {
+    for (at, row) in group.iter().enumerate() {
         let (_, key) = split(&row.path);
         let before = Line::new()
             .strong(key)
             .plain(" = ")
             .tone(before_tone(row), shortened(&row.before));
-        let after = if group.len() > 1 { Line::new() } else { after(row) };
+        let after = match group.len() {
+            1 => after(row),
+            n if at + 1 == n => {
+                let all = if n == 2 {
+                    "both".to_owned()
+                } else {
+                    format!("all {}", number(n))
+                };
+                Line::new()
+                    .tone(Tone::Warn, format!("{all} {}: ", word(row.outcome)))
+                    .plain(&row.reason)
+            }
+            _ => Line::new(),
+        };
         table.row([sign(row.outcome), line(row), before, after]);
         for target in row.to.iter().skip(1) {
             table.note(to(&target.path, &target.value));
@@ -155,10 +172,6 @@ fn written_out(table: &mut Table, group: &[&SettingRow]) {
         {
             table.note(Line::new().dim(surprise));
         }
-    }
-    if let [row, _, ..] = group {
-        let word = format!("all {} {}: ", number(group.len()), word(row.outcome));
-        table.note(Line::new().tone(Tone::Warn, word).plain(&row.reason));
     }
 }
 

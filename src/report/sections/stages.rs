@@ -65,12 +65,35 @@ fn signs(view: &View) -> Line {
     legend(&shown)
 }
 
-fn failure(policy: OnFailure) -> &'static str {
-    match policy {
-        OnFailure::Rollback => "everything is rolled back",
-        OnFailure::Quarantine => "the host is left out, then the run pauses",
-        OnFailure::Pause => "the run pauses for a person",
+/// What a failure in a stage leads to. By itself `apply` rolls back only before the last automatic rollback; the option
+/// `on-failure` decides otherwise for all stages.
+fn on_failure(spec: &Spec, at: usize) -> &'static str {
+    const BACK: &str = "everything is rolled back";
+    const PAUSE: &str = "the run pauses for a person";
+    let stage = &spec.stages[at];
+    let option = spec.intent.options.get("on-failure").map(String::as_str);
+    match (option, stage.failure) {
+        _ if beyond(spec, at) => PAUSE,
+        (Some("rollback"), _) => BACK,
+        (Some("pause"), _) => PAUSE,
+        (_, OnFailure::Quarantine) => "the host is left out, then the run pauses",
+        (_, OnFailure::Pause) => PAUSE,
+        (_, OnFailure::Rollback) => match line_stage(spec) {
+            Some(line) if line < at => PAUSE,
+            Some(line) if line == at => {
+                "everything is rolled back before the line below; after it the run pauses for a person"
+            }
+            _ => BACK,
+        },
     }
+}
+
+/// The stage in which automatic rollback ends.
+fn line_stage(spec: &Spec) -> Option<usize> {
+    let action = &spec.lines.last_automatic_rollback;
+    let action = spec.actions.iter().find(|known| known.id == *action)?;
+    let step = spec.steps.iter().find(|step| step.id == action.step)?;
+    spec.stages.iter().position(|stage| stage.id == step.stage)
 }
 
 fn stage_blocks(view: &View, at: usize, stage: &Stage, blocks: &mut Vec<Block>) {
@@ -114,29 +137,33 @@ fn stage_blocks(view: &View, at: usize, stage: &Stage, blocks: &mut Vec<Block>) 
         .strong(format!("{}. {}", at + 1, stage.title))
         .dim(format!("  {}", stage.id));
     blocks.push(Block::Heading(head));
-    let mut rule = Line::new();
+    let mut when = Line::new();
     if let Some(time) = spec.estimate.stages.iter().find(|time| time.stage == stage.id) {
         let text = format!("{}\u{a0}–\u{a0}{}", about(time.start_s), unbroken(time.end_s));
-        rule = rule.plain(text);
+        when = when.plain(text);
         if let Some((tone, text)) = felt(view, stage, time) {
-            rule = rule.plain(", ").tone(tone, text);
+            when = when.plain(", ").tone(tone, text);
         }
-        rule = rule.dim(" · ");
     }
-    rule = rule.dim(format!("if it fails, {}", failure(stage.failure)));
+    if let Some(text) = unscripted(view, stage) {
+        let between = if when.is_empty() { "" } else { " · " };
+        when = when.dim(between).tone(Tone::Warn, text);
+    }
+    let mut rule = format!("if it fails, {}", on_failure(spec, at));
     if !beyond(spec, at) {
-        let loses = match stage.undo_loses.as_str() {
-            "" => "nothing",
-            loses => loses,
-        };
-        rule = rule.dim(format!(" · undoing it loses: {loses}"));
-    }
-    for line in std::iter::once(rule).chain(unscripted(view, stage)) {
-        blocks.push(Block::Text {
-            indent: 5,
-            mark: None,
-            line,
+        rule.push_str(&match stage.undo_loses.as_str() {
+            "" | "nothing" => " · undoing it loses nothing".to_owned(),
+            loses => format!(" · undoing it loses: {loses}"),
         });
+    }
+    for line in [when, Line::new().dim(rule)] {
+        if !line.is_empty() {
+            blocks.push(Block::Text {
+                indent: 5,
+                mark: None,
+                line,
+            });
+        }
     }
     let mut table = table();
     for step in spec
@@ -179,26 +206,22 @@ fn felt(view: &View, stage: &Stage, time: &StageTime) -> Option<(Tone, String)> 
 }
 
 /// Which steps of a stage this build has no script for: once per stage, because it may be most of them.
-fn unscripted(view: &View, stage: &Stage) -> Option<Line> {
+fn unscripted(view: &View, stage: &Stage) -> Option<String> {
     let here: Vec<&Step> = view.active().filter(|step| step.stage == stage.id).collect();
     let missing: Vec<&str> = here
         .iter()
         .filter(|step| step.builtin.is_none() && step.script_digest.is_none())
         .map(|step| step.id.as_str())
         .collect();
-    let text = match missing.len() {
-        0 => return None,
-        n if n == here.len() && n > 1 => {
-            format!("none of its {} has a script in this build", count(n, "step"))
-        }
-        n if n > 4 => format!(
-            "{} of its {} have no script in this build",
+    match missing.len() {
+        0 => None,
+        1..=3 => Some(format!("no script in this build: {}", missing.join(", "))),
+        n => Some(format!(
+            "no script in this build for {} of {}",
             number(n),
             count(here.len(), "step")
-        ),
-        _ => format!("no script in this build: {}", missing.join(", ")),
-    };
-    Some(Line::new().tone(Tone::Warn, text))
+        )),
+    }
 }
 
 /// True from the point of no return on.
