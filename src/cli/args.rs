@@ -235,6 +235,9 @@ pub struct ShowArgs {
     /// The exact bytes and the environment of one action's script, such as worker-01/join-worker
     #[arg(long, value_name = "ACTION")]
     pub scripts: Option<String>,
+    /// The text of one generated document, such as mke4.yaml
+    #[arg(long, value_name = "NAME", conflicts_with = "scripts")]
+    pub document: Option<String>,
     /// The numbered commands to finish a stage by hand
     #[arg(long, value_name = "STAGE")]
     pub runbook: Option<String>,

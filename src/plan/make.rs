@@ -485,11 +485,15 @@ fn not_applyable(inputs: &Inputs<'_>, graph: &Graph, assets: &[Asset], blockers:
             unknown.join(", ")
         ));
     }
-    if !graph.missing_scripts.is_empty() {
-        let missing = graph.missing_scripts.len();
+    let done: BTreeSet<&str> = graph.actions.iter().map(|action| action.step.as_str()).collect();
+    let steps = || graph.steps.iter().filter(|step| done.contains(step.id.as_str()));
+    let missing = steps()
+        .filter(|step| step.builtin.is_none() && step.script_digest.is_none())
+        .count();
+    if missing > 0 {
         why.push(format!(
-            "this build of mkectl has no scripts yet for {missing} of {} steps",
-            graph.steps.len()
+            "this build of mkectl has no script for {missing} of {} steps",
+            steps().count()
         ));
     }
     why

@@ -2,7 +2,7 @@
 
 use super::doc::{Bar, Block, Line, Rule, Section, Table, Tone, Trees, Weight};
 use super::sections;
-use super::view::{Summary, View};
+use super::view::{Summary, View, about};
 use crate::model::Plan;
 use crate::text::{duration, sanitize};
 use std::fmt::Write;
@@ -86,10 +86,13 @@ fn cards(view: &View, out: &mut String) {
         ("each worker, at most", times.worker_outage_s),
         ("whole run", times.total_s),
     ] {
+        if seconds == 0 {
+            continue;
+        }
         let _ = writeln!(
             out,
-            "<div class=\"card\"><b>≈\u{a0}{}</b><span>{what}</span></div>",
-            duration(seconds.into())
+            "<div class=\"card\"><b>{}</b><span>{what}</span></div>",
+            about(seconds)
         );
     }
     out.push_str("</div>\n<p class=\"fine\">Times are estimates.</p>\n");

@@ -30,6 +30,23 @@ pub(super) fn arrange(natural: &[usize], stack: Option<usize>, room: usize) -> (
     (true, fit(natural[..upright].to_vec(), room))
 }
 
+/// Widths with which the most rows stand on one line where not all can: the columns before the last two as they are, the
+/// last two divided at the best place. `ends` holds what each row needs of those two. Absent when it serves few rows.
+pub(super) fn flow(natural: &[usize], ends: &[[usize; 2]], room: usize) -> Option<Vec<usize>> {
+    let first = &natural[..natural.len().checked_sub(2)?];
+    let between = if first.is_empty() { 0 } else { GAP };
+    let left = room.checked_sub(total(first) + between + GAP)?;
+    let serves = |cap: usize| {
+        let fits = |row: &&[usize; 2]| row[0] <= cap && row[1] <= left - cap;
+        ends.iter().filter(fits).count()
+    };
+    let caps = ends.iter().map(|row| row[0]).filter(|cap| *cap < left);
+    let (rows, cap) = caps
+        .map(|cap| (serves(cap), cap))
+        .max_by_key(|(rows, cap)| (*rows, std::cmp::Reverse(*cap)))?;
+    (rows * 3 >= ends.len()).then(|| [first, &[cap, left - cap]].concat())
+}
+
 /// Narrows the widest columns until all fit; narrow ones keep what they need.
 fn fit(mut widths: Vec<usize>, room: usize) -> Vec<usize> {
     while total(&widths) > room {

@@ -2,7 +2,7 @@
 //!
 //! `sections` turns a plan into a [`doc::Section`] list once: what is said, in which order, and how much it matters. The
 //! forms differ only in how they write that: [`diff`] for terminals, [`markdown`] for comments with a size limit,
-//! [`html`] for a page. [`graph`], [`scripts`], [`findings`] and [`diff_plans`] show one part each.
+//! [`html`] for a page. [`graph`], [`scripts`], [`documents`], [`findings`] and [`diff_plans`] show one part each.
 //!
 //! Every text of a plan goes through [`crate::text::sanitize`] when it becomes a [`doc::Span`]; there is no other way
 //! into a report. Nothing here looks at anything but its arguments, so the same plan gives the same bytes.
@@ -10,6 +10,7 @@
 pub mod diff;
 pub mod diff_plans;
 pub mod doc;
+pub mod documents;
 pub mod findings;
 pub mod graph;
 pub mod html;

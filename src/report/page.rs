@@ -3,7 +3,7 @@
 //! Invariant: with a width of 80 or more no line is wider than that. Every line leaves through [`Page::emit`].
 
 use super::doc::{Bar, Block, Line, Row, Rule, Section, Span, Table, Tone, Trees};
-use super::layout::{GAP, Spans, arrange, total, wrap_spans};
+use super::layout::{GAP, Spans, arrange, flow, total, wrap_spans};
 use crate::text::width;
 use console::Style as Paint;
 
@@ -41,6 +41,8 @@ pub(super) struct Page {
 struct Layout {
     head: Vec<&'static str>,
     natural: Vec<usize>,
+    /// Per row, what the last two columns need.
+    ends: Vec<[usize; 2]>,
 }
 
 impl Page {
@@ -151,6 +153,7 @@ impl Page {
                 layouts.push(Layout {
                     head: table.head.clone(),
                     natural,
+                    ends: Vec::new(),
                 });
                 layouts.len() - 1
             }
@@ -158,18 +161,25 @@ impl Page {
         for row in &table.rows {
             let cells = if row.wide { 1 } else { table.head.len() };
             for (at_cell, cell) in row.cells.iter().enumerate().take(cells) {
-                let size = cell.spans().iter().map(|span| width(&self.span(span).1)).sum();
                 let natural = &mut layouts[at].natural[at_cell];
-                *natural = (*natural).max(size);
+                *natural = (*natural).max(self.size(cell));
+            }
+            if let [.., one, two] = row.cells.as_slice()
+                && !row.wide
+                && !two.is_empty()
+            {
+                layouts[at].ends.push([self.size(one), self.size(two)]);
             }
         }
     }
 
+    fn size(&self, line: &Line) -> usize {
+        line.spans().iter().map(|span| width(&self.span(span).1)).sum()
+    }
+
     fn table(&mut self, table: &Table, layouts: &[Layout]) {
-        let natural = layouts
-            .iter()
-            .find(|layout| layout.head == table.head)
-            .map_or(&[][..], |found| &found.natural);
+        let layout = layouts.iter().find(|layout| layout.head == table.head);
+        let (natural, ends) = layout.map_or((&[][..], &[][..]), |found| (&found.natural, &found.ends));
         let room = self.style.width.saturating_sub(table.indent);
         let (stacked, widths) = arrange(natural, table.stack, room);
         let upright = widths.len();
@@ -180,8 +190,17 @@ impl Page {
             (false, Some(at)) if at < widths.len() => table.indent + total(&widths[..at]) + GAP,
             (false, _) => sign,
         };
-        if table.show_head && !stacked {
-            let head: Vec<Line> = table.head.iter().map(|title| Line::new().dim(title)).collect();
+        // Rows that fit stand on one line although others do not.
+        let flow = if stacked && upright + 1 == natural.len() {
+            flow(natural, ends, room)
+        } else {
+            None
+        };
+        if table.show_head {
+            let head: Vec<Line> = table.head[..upright.min(table.head.len())]
+                .iter()
+                .map(|title| Line::new().dim(title))
+                .collect();
             self.cells(table.indent, &head, &widths);
         }
         for row in &table.rows {
@@ -192,8 +211,24 @@ impl Page {
                 continue;
             }
             let split = upright.min(row.cells.len());
-            self.cells(table.indent, &row.cells[..split], &widths);
-            self.beneath(under, &row.cells[split..], row);
+            let Some(flow) = &flow else {
+                self.cells(table.indent, &row.cells[..split], &widths);
+                self.beneath(under, &row.cells[split..], row);
+                continue;
+            };
+            let fits = match row.cells.as_slice() {
+                [.., one, two] => self.size(one) <= flow[upright - 1] && self.size(two) <= flow[upright],
+                _ => false,
+            };
+            if fits {
+                self.cells(table.indent, &row.cells, flow);
+                self.beneath(table.indent + total(&flow[..upright]) + GAP, &[], row);
+            } else {
+                let first = &flow[..upright - 1];
+                let rest = room.saturating_sub(total(first) + if first.is_empty() { 0 } else { GAP });
+                self.cells(table.indent, &row.cells[..split], &[first, &[rest]].concat());
+                self.beneath(under, &row.cells[split..], row);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! What several sections need to know of a plan, worked out once.
 
 use crate::model::{Action, Effect, Finding, Outcome, Plan, PortFate, Role, Severity, Spec, Step, UndoKind};
-use crate::text::{count, fold_hosts, sanitize};
+use crate::text::{count, duration, fold_hosts, sanitize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A plan with what is looked up often.
@@ -39,14 +39,18 @@ impl<'a> View<'a> {
         self.names.describe(&hosts)
     }
 
-    /// Steps that say a script but whose script this build does not have.
-    pub(super) fn without_script(&self) -> Vec<&'a Step> {
+    /// Steps that something is done for.
+    pub(super) fn active(&self) -> impl Iterator<Item = &'a Step> {
         self.spec
             .steps
             .iter()
-            .filter(|step| {
-                step.builtin.is_none() && step.script_digest.is_none() && !self.of(&step.id).is_empty()
-            })
+            .filter(|step| !self.of(&step.id).is_empty())
+    }
+
+    /// Of these, the ones whose script this build does not have.
+    pub(super) fn without_script(&self) -> Vec<&'a Step> {
+        self.active()
+            .filter(|step| step.builtin.is_none() && step.script_digest.is_none())
             .collect()
     }
 
@@ -144,6 +148,8 @@ pub struct Summary {
     pub warnings: usize,
     /// Notes.
     pub notes: usize,
+    /// Checks that could not be made, by code.
+    pub unchecked: usize,
 }
 
 impl Summary {
@@ -199,6 +205,8 @@ impl Summary {
                 Severity::Info => summary.notes += 1,
             }
         }
+        let codes: BTreeSet<&str> = spec.unchecked.iter().map(|open| open.code.as_str()).collect();
+        summary.unchecked = codes.len();
         summary
     }
 
@@ -248,7 +256,35 @@ impl Summary {
                 count(n, noun)
             });
         }
+        if self.unchecked > 0 {
+            parts.push(format!("{} not made", count(self.unchecked, "check")));
+        }
         format!("Plan: {}.", parts.join(", "))
+    }
+}
+
+/// `≈ 12m 30s`, which no line break divides.
+pub(super) fn about(seconds: u32) -> String {
+    format!("≈\u{a0}{}", unbroken(seconds))
+}
+
+/// A time that no line break divides.
+pub(super) fn unbroken(seconds: u32) -> String {
+    duration(seconds.into()).replace(' ', "\u{a0}")
+}
+
+/// The reason of a condition as a sentence with the condition's name behind it; the plan has the name in front.
+pub(super) fn because(text: &str) -> (String, String) {
+    let named = |name: &str| {
+        let bare = name.strip_prefix("not ").unwrap_or(name);
+        !bare.is_empty()
+            && bare
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    };
+    match text.split_once(": ") {
+        Some((name, why)) if named(name) && !why.is_empty() => (why.to_owned(), format!("  ({name})")),
+        _ => (text.to_owned(), String::new()),
     }
 }
 

@@ -8,7 +8,7 @@ use fixture::{CLEAN, LARGE, SMALL, Size, plan};
 use mkectl::model::{Plan, Severity, UndoKind};
 use mkectl::report::diff_plans::{Kind, PlanDiff, render_diff};
 use mkectl::report::scripts::{Direction, NotFound, Value};
-use mkectl::report::{Style, Summary, diff, findings, graph, html, markdown, scripts};
+use mkectl::report::{Style, Summary, diff, documents, findings, graph, html, markdown, scripts};
 use mkectl::text;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +40,8 @@ fn forms(plan: &Plan, style: &Style) -> Vec<(&'static str, String)> {
         ("script", scripts::render(plan, first, style).unwrap()),
         ("diff of plans", render_diff(plan, &other, style)),
     ];
+    let document = plan.spec.documents.last().map_or("", |known| known.name.as_str());
+    out.push(("document", documents::render(plan, document, style).unwrap()));
     for stage in &plan.spec.stages {
         out.push((
             "finish",
@@ -406,11 +408,107 @@ fn nothing_that_matters_is_folded_away() {
 }
 
 #[test]
+fn what_was_not_checked_is_in_every_form() {
+    let plan = plan(SMALL);
+    let text = flat(&diff::render(&plan, &PLAIN));
+    let folded = "? 3 checks: the host could not be reached on all 5 workers CGROUP-V1, CPU-LOW, SWAP";
+    assert!(text.contains(folded), "{text}");
+    assert!(text.contains("? INFLIGHT which jobs will run is known only when it starts"));
+    assert!(text.contains("4 checks not made"));
+    assert!(flat(&markdown::render(&plan, None)).contains(folded));
+    // What nobody could check is a risk: where space is short, it goes after what is only to be looked up.
+    let short = markdown::render(&plan, Some(markdown::render(&plan, None).len() - 1));
+    assert!(!short.contains("Not checked (4)** left out"));
+    assert!(html::render(&plan).contains("<h2>Not checked (4)</h2>"));
+    assert!(!diff::render(&self::plan(CLEAN), &PLAIN).contains("Not checked"));
+    let diff = PlanDiff::of(&plan, &self::plan(CLEAN));
+    assert_eq!(diff.unchecked.len(), 4);
+    let shown = flat(&render_diff(&plan, &self::plan(CLEAN), &PLAIN));
+    assert!(
+        shown.contains("- CGROUP-V1, CPU-LOW, SWAP the host could not be reached on worker-[01-05]"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn bindings_and_grants_of_nobody_are_shown() {
+    let shown = flat(&diff::render(&plan(LARGE), &at(140)));
+    for text in [
+        "~ RoleBinding development/edit ClusterRole edit stays; beside it + RoleBinding development/development-team",
+        "~ 4,000 bindings: ClusterRoleBinding binding-0000,",
+        "and 3,994 more bindings comes over with etcd as it is",
+        "? user departed view on namespace ops not known to mkectl: the accounts hold no such subject",
+    ] {
+        assert!(shown.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn documents_are_shown_to_the_byte() {
+    let mut plan = plan(SMALL);
+    let text = documents::text(&plan, "mke4.yaml").unwrap();
+    let digest = &plan.spec.documents[1].digest;
+    assert_eq!(Some(text), plan.spec.files.get(digest).map(String::as_str));
+    let page = documents::render(&plan, "mke4.yaml", &PLAIN).unwrap();
+    assert!(page.contains("apply fills in") && page.ends_with(text), "{page}");
+    let missing = documents::text(&plan, "mke5.yaml").unwrap_err();
+    assert_eq!(
+        missing.to_string(),
+        "the plan has no document \"mke5.yaml\"; it has k0s.yaml, mke4.yaml"
+    );
+    plan.spec.files.clear();
+    assert!(matches!(
+        documents::text(&plan, "mke4.yaml"),
+        Err(NotFound::Document { .. })
+    ));
+    assert!(diff::render(&plan, &PLAIN).contains("missing"));
+}
+
+#[test]
+fn a_failure_after_the_last_automatic_rollback_pauses() {
+    let mut plan = plan(SMALL);
+    let stage = |plan: &Plan, title: &str| {
+        let shown = flat(&diff::render(plan, &PLAIN));
+        let from = shown.find(title).unwrap();
+        let rest = &shown[from..];
+        rest[..rest.find(" · undoing it").unwrap()].to_owned()
+    };
+    assert!(stage(&plan, "3. Start the controllers").ends_with("everything is rolled back"));
+    // The line moves before the controllers: their own policy does not hold any more.
+    plan.spec.lines.last_automatic_rollback = plan.spec.actions[0].id.clone();
+    assert!(stage(&plan, "3. Start the controllers").ends_with("the run pauses for a person"));
+    assert!(stage(&plan, "1. Prepare").contains("before the line below; after it the run pauses"));
+    plan.spec
+        .intent
+        .options
+        .insert("on-failure".into(), "rollback".into());
+    assert!(stage(&plan, "3. Start the controllers").ends_with("everything is rolled back"));
+}
+
+#[test]
+fn scripts_that_are_missing_are_said_once_per_stage() {
+    let mut plan = plan(SMALL);
+    for step in &mut plan.spec.steps {
+        step.script_digest = None;
+    }
+    let shown = diff::render(&plan, &PLAIN);
+    let stages = plan.spec.stages.len();
+    assert!(
+        shown.matches("no script in this build").count() <= stages,
+        "{shown}"
+    );
+    let undone = scripts::runbook(&plan, "prepare", Direction::Finish, &PLAIN).unwrap();
+    assert!(undone.contains(" on mgr-[01-03], worker-[01-05]"), "{undone}");
+    assert!(undone.lines().all(|line| text::width(line) <= 100));
+}
+
+#[test]
 fn many_hosts_and_users_stay_short() {
     let plan = plan(LARGE);
     let shown = diff::render(&plan, &at(100));
     assert!(shown.lines().count() < 700, "{} lines", shown.lines().count());
     assert!(shown.contains("all 200 hosts") && shown.contains("… and 11,952 more users"));
+    assert!(flat(&shown).contains("password-hash-… (12,000 of them) host:R/password-hashes/…"));
     let summary = Summary::of(&plan);
     assert_eq!((summary.hosts, summary.accounts), (200, Some((12_000, 40, 549))));
     assert_eq!(summary.irreversible, 400);

@@ -45,13 +45,12 @@ pub fn run(env: &Env, args: &PlanArgs) -> CommandResult {
             Level::Info,
             &format!("the plan is saved in {path}, digest {}", plan.digest),
         ),
-        None if terminal && args.format.is_none() => {
-            env.log(
-                Level::Info,
-                "the plan is not saved: add `-o plan.json`, or redirect stdout",
-            );
-        }
-        None => {}
+        // Stdout was the plan itself: whoever redirected it has it.
+        None if args.format == Some(Format::Json) || (args.format.is_none() && !terminal) => {}
+        None => env.log(
+            Level::Info,
+            "the plan is not saved, so it cannot be applied: add `-o plan.json`",
+        ),
     }
     Ok(
         if plan

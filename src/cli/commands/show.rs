@@ -12,6 +12,17 @@ pub fn run(env: &Env, args: &ShowArgs) -> CommandResult {
     let plan = super::load_plan(&args.plan)?;
     let style = env.ui.style(Stream::Out);
     let refused = |error: report::scripts::NotFound| CliError::usage(error.to_string(), "");
+    if let Some(name) = &args.document {
+        let page = report::documents::render(&plan, name, &style).map_err(refused)?;
+        if env.ui.is_terminal(Stream::Out) {
+            env.ui.out(page.as_bytes())?;
+        } else {
+            // Redirected, stdout is exactly the document, so that it can be compared and checked.
+            let text = report::documents::text(&plan, name).map_err(refused)?;
+            env.ui.out(text.as_bytes())?;
+        }
+        return Ok(exit::DONE);
+    }
     let bytes = match (&args.scripts, &args.runbook) {
         (Some(action), _) => {
             let page = report::scripts::render(&plan, action, &style).map_err(refused)?;

@@ -5,13 +5,20 @@ mod render;
 pub use render::render_diff;
 
 use super::sections;
-use super::view::Summary;
+use super::view::{Summary, some};
 use crate::model::{Plan, Spec, Step, UndoKind};
 use crate::text::{count, duration, number};
 use serde::Serialize;
 use serde_json::Value as Json;
 use similar::{ChangeTag, TextDiff};
 use std::collections::BTreeMap;
+
+/// Items of a list that are written out.
+const ITEMS: usize = 12;
+/// Fields that say most about a row, in the order in which they are shown.
+const BRIEF: [&str; 11] = [
+    "stage", "title", "source", "file", "role", "address", "fate", "outcome", "to", "reason", "because",
+];
 
 /// How a thing differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -83,6 +90,8 @@ pub struct PlanDiff {
     pub access: Vec<Change>,
     /// Findings.
     pub findings: Vec<Change>,
+    /// What could not be checked.
+    pub unchecked: Vec<Change>,
     /// Hosts.
     pub hosts: Vec<Change>,
     /// Stages, steps and budgets.
@@ -181,6 +190,20 @@ impl PlanDiff {
                         .map(|finding| (name(finding), text(finding).into())),
                 )
             }),
+            unchecked: both(|spec| {
+                let text = |open: &crate::model::Unchecked| {
+                    let on = match open.hosts.is_empty() {
+                        true => String::new(),
+                        false => format!(" on {}", crate::text::fold_hosts(&open.hosts)),
+                    };
+                    format!("{}{on}", open.why)
+                };
+                gather(
+                    spec.unchecked
+                        .iter()
+                        .map(|open| (open.code.clone(), text(open).into())),
+                )
+            }),
             hosts: both(|spec| by(&spec.hosts, |host| host.id.clone())),
             steps: both(steps),
             actions: both(|spec| {
@@ -203,12 +226,13 @@ impl PlanDiff {
     }
 
     /// The parts that hold changes, with their titles, in the order in which they are shown.
-    fn parts(&self) -> [(&'static str, &[Change]); 11] {
+    fn parts(&self) -> [(&'static str, &[Change]); 12] {
         [
             ("Intent", &self.intent),
             ("Options", &self.options),
             ("Inputs", &self.inputs),
             ("Findings", &self.findings),
+            ("Not checked", &self.unchecked),
             ("Settings", &self.settings),
             ("Flags", &self.flags),
             ("Ports", &self.ports),
@@ -244,7 +268,7 @@ fn show(value: &Json) -> String {
                 .map(|(name, text)| format!("{name}: {text}"));
             shown.collect::<Vec<_>>().join(", ")
         }
-        Json::Array(items) => items.iter().map(show).collect::<Vec<_>>().join(", "),
+        Json::Array(items) => some(&items.iter().map(show).collect::<Vec<_>>(), ITEMS, "item"),
         Json::Null => String::new(),
         value => value.to_string(),
     }
@@ -306,7 +330,7 @@ fn intent(spec: &Spec) -> BTreeMap<String, Json> {
             .map(|(name, value)| (format!("fact {name}"), value.as_str().into())),
     );
     for reason in &spec.intent.not_applyable {
-        out.insert(format!("reason: {reason}"), "not applyable".into());
+        out.insert(format!("not applyable: {reason}"), "".into());
     }
     out
 }
@@ -326,9 +350,27 @@ fn access(spec: &Spec) -> BTreeMap<String, Json> {
         for team in &organization.teams {
             out.insert(format!("team {}/{}", organization.name, team.name), fields(team));
         }
-        let own = (&organization.to, &organization.members, &organization.roles);
-        out.insert(format!("organization {}", organization.name), fields(&own));
+        let mut own = fields(organization);
+        if let Json::Object(map) = &mut own {
+            map.remove("teams");
+        }
+        out.insert(format!("organization {}", organization.name), own);
     }
+    for row in &rbac.bindings {
+        let name = match &row.namespace {
+            Some(namespace) => format!("RoleBinding {namespace}/{}", row.name),
+            None => format!("ClusterRoleBinding {}", row.name),
+        };
+        out.insert(name, fields(row));
+    }
+    let loose = rbac.loose.iter().map(|grant| {
+        let name = format!(
+            "grant {}: {} on {}",
+            grant.subject, grant.role.role, grant.role.on
+        );
+        (name, fields(&grant.role))
+    });
+    out.extend(gather(loose));
     for change in &rbac.changes {
         let verb = if change.gains { "gains" } else { "loses" };
         out.insert(
@@ -348,12 +390,7 @@ fn steps(spec: &Spec) -> BTreeMap<String, Json> {
         out.insert(format!("budget {}", budget.id), fields(budget));
     }
     for step in &spec.steps {
-        let Ok(serde_json::Value::Object(map)) = serde_json::to_value(step) else {
-            continue;
-        };
-        for (name, value) in map.iter().filter(|(name, _)| *name != "id") {
-            out.insert(format!("step {}: {name}", step.id), value.clone());
-        }
+        out.insert(format!("step {}", step.id), fields(step));
     }
     out
 }
@@ -381,24 +418,10 @@ fn keyed(a: &BTreeMap<String, Json>, b: &BTreeMap<String, Json>) -> Vec<Change> 
         .into_iter()
         .map(|(name, kind, before, after)| {
             let (before, after) = match (before, after) {
-                // Of rows that both plans have only the fields that differ are news.
-                (Some(Json::Object(old)), Some(Json::Object(new))) => {
-                    let news = |one: &Map, other: &Map| {
-                        let differs = one
-                            .iter()
-                            .filter(|(name, value)| other.get(*name) != Some(*value));
-                        show(
-                            &differs
-                                .map(|(name, value)| (name.clone(), value.clone()))
-                                .collect::<Map>()
-                                .into(),
-                        )
-                    };
-                    (news(old, new), news(new, old))
-                }
+                (Some(old), Some(new)) => (news(old, new), news(new, old)),
                 (before, after) => (
-                    before.map(show).unwrap_or_default(),
-                    after.map(show).unwrap_or_default(),
+                    before.map(brief).unwrap_or_default(),
+                    after.map(brief).unwrap_or_default(),
                 ),
             };
             Change {
@@ -411,7 +434,49 @@ fn keyed(a: &BTreeMap<String, Json>, b: &BTreeMap<String, Json>) -> Vec<Change> 
         .collect()
 }
 
-type Map = serde_json::Map<String, Json>;
+/// What of a value is not in the other: of rows the fields that differ, of lists the items that the other has not.
+fn news(one: &Json, other: &Json) -> String {
+    match (one, other) {
+        (Json::Object(one), Json::Object(other)) => {
+            let differing = one
+                .iter()
+                .filter(|(name, value)| other.get(*name) != Some(*value))
+                .map(|(name, value)| match other.get(name) {
+                    Some(known) => (name, news(value, known)),
+                    None => (name, show(value)),
+                })
+                .filter(|(_, text)| !text.is_empty())
+                .map(|(name, text)| format!("{name}: {text}"));
+            differing.collect::<Vec<_>>().join(", ")
+        }
+        (Json::Array(one), Json::Array(other)) => {
+            let only: Vec<Json> = one.iter().filter(|item| !other.contains(item)).cloned().collect();
+            match only.is_empty() && one.len() == other.len() {
+                true => "the same in another order".to_owned(),
+                false => show(&Json::Array(only)),
+            }
+        }
+        (one, _) => show(one),
+    }
+}
+
+/// A row that only one plan has: what says most about it, because all of it is new.
+fn brief(value: &Json) -> String {
+    let Json::Object(map) = value else {
+        return show(value);
+    };
+    let text = |name: &str| {
+        map.get(name)
+            .and_then(Json::as_str)
+            .filter(|text| !text.is_empty())
+    };
+    let parts: Vec<&str> = BRIEF.iter().filter_map(|name| text(name)).collect();
+    if parts.is_empty() {
+        show(value)
+    } else {
+        parts.join(", ")
+    }
+}
 
 type Pair<'a, T> = (&'a String, Kind, Option<&'a T>, Option<&'a T>);
 
@@ -484,6 +549,7 @@ fn risk(a: &Plan, b: &Plan) -> Vec<RiskChange> {
     let mut out = vec![
         figure("blockers", one.blockers, two.blockers, number),
         figure("warnings", one.warnings, two.warnings, number),
+        figure("checks not made", one.unchecked, two.unchecked, number),
         figure(
             "settings lost",
             Summary::lost(&one.settings),

@@ -5,14 +5,20 @@ use crate::model::Plan;
 use crate::report::doc::{Block, Line, Span, Table, Tone};
 use crate::report::page::{Page, Style};
 use crate::report::sections;
-use crate::report::view::View;
+use crate::report::view::{View, some};
 use crate::text::{count, number};
 use std::collections::BTreeMap;
 
 /// Changes of one part that are written out.
 const MOST: usize = 30;
 /// Lines of a text's difference that are written out.
-const LINES: usize = 80;
+const LINES: usize = 60;
+/// Of a text that only one of the plans has: the other has nothing to compare with.
+const NEW: usize = 12;
+/// How the text of a finding that blocks begins.
+const BLOCKING: &str = "blocking: ";
+/// Names of things that changed alike.
+const NAMES: usize = 12;
 
 /// What changed between two plans, for a person.
 pub fn render_diff(a: &Plan, b: &Plan, style: &Style) -> String {
@@ -82,24 +88,87 @@ fn change_blocks(title: &str, changes: &[Change], view: &View) -> Vec<Block> {
     if title == "Actions" {
         return action_blocks(changes, view);
     }
-    let mut table = Table::new(&["", "what"]);
-    for change in changes.iter().take(MOST) {
-        let (text, tone) = sign(change.kind);
-        table.row([Line::new().tone(tone, text), Line::new().strong(&change.name)]);
-        if !change.before.is_empty() {
-            table.note(Line::new().tone(Tone::Bad, "- ").plain(&change.before));
+    // What changes in the same way is one row with all its names.
+    let mut groups: Vec<(&Change, Vec<&str>)> = Vec::new();
+    let mut sorted: Vec<&Change> = changes.iter().collect();
+    // What blocks must not be among what is not shown.
+    let blocks = |change: &Change| {
+        [&change.before, &change.after]
+            .iter()
+            .any(|text| text.contains(BLOCKING))
+    };
+    sorted.sort_by_key(|change| title == "Findings" && !blocks(change));
+    let mut known: BTreeMap<(Kind, &str, &str), usize> = BTreeMap::new();
+    for change in sorted {
+        let bare = change.before.is_empty() && change.after.is_empty();
+        let fresh = groups.len();
+        let at = match bare {
+            true => fresh,
+            false => *known
+                .entry((change.kind, &change.before, &change.after))
+                .or_insert(fresh),
+        };
+        if at == fresh {
+            groups.push((change, Vec::new()));
         }
-        if !change.after.is_empty() {
-            table.note(Line::new().tone(Tone::Good, "+ ").plain(&change.after));
+        groups[at].1.push(&change.name);
+    }
+    // A part that one of the plans does not have at all is not read row by row.
+    let whole = groups.len() > MOST && groups.windows(2).all(|pair| pair[0].0.kind == pair[1].0.kind);
+    if whole {
+        let names: Vec<&str> = changes.iter().map(|change| change.name.as_str()).collect();
+        let (text, tone) = sign(changes[0].kind);
+        let line = Line::new()
+            .strong(match changes[0].kind {
+                Kind::Added => format!("all {} are new", number(names.len())),
+                Kind::Removed => format!("all {} are gone", number(names.len())),
+                Kind::Changed => format!("all {} differ", number(names.len())),
+            })
+            .dim(": ")
+            .plain(names_of(title, &names, view));
+        return vec![Block::item(tone, text, line)];
+    }
+    let mut table = Table::new(&["", "what"]);
+    for (change, names) in groups.iter().take(MOST) {
+        let (text, tone) = sign(change.kind);
+        let line = Line::new().strong(names_of(title, names, view));
+        let both = change.kind == Kind::Changed;
+        // Only one text: it goes behind the name.
+        let line = match change.kind {
+            Kind::Added if !change.after.is_empty() => line.dim("  ").plain(&change.after),
+            Kind::Removed if !change.before.is_empty() => line.dim("  ").dim(&change.before),
+            _ => line,
+        };
+        table.row([Line::new().tone(tone, text), line]);
+        if both {
+            for (mark, tone, text) in [
+                ("- ", Tone::Bad, &change.before),
+                ("+ ", Tone::Good, &change.after),
+            ] {
+                let line = Line::new().tone(tone, mark);
+                table.note(match text.is_empty() {
+                    true => line.dim("(nothing)"),
+                    false => line.plain(text),
+                });
+            }
         }
     }
     let mut blocks = vec![Block::Table(table)];
-    if changes.len() > MOST {
+    if groups.len() > MOST {
+        let rest: usize = groups[MOST..].iter().map(|(_, names)| names.len()).sum();
         blocks.push(Block::text(
-            Line::new().dim(format!("… and {} more", number(changes.len() - MOST))),
+            Line::new().dim(format!("… and {} more", number(rest))),
         ));
     }
     blocks
+}
+
+/// Names of what changed alike; hosts are folded as everywhere.
+fn names_of(title: &str, names: &[&str], view: &View) -> String {
+    match title {
+        "Hosts" => view.names.describe(names),
+        _ => some(names, NAMES, "name"),
+    }
 }
 
 /// Actions by step and kind, hosts folded: fifty new hosts are one line.
@@ -133,7 +202,11 @@ fn text_blocks(changes: &[TextChange]) -> Vec<Block> {
         blocks.push(Block::Heading(
             Line::new().tone(tone, text).plain(" ").strong(&change.name),
         ));
-        for line in change.lines.iter().take(LINES) {
+        let most = match change.kind {
+            Kind::Changed => LINES,
+            Kind::Added | Kind::Removed => NEW,
+        };
+        for line in change.lines.iter().take(most) {
             let tone = match line.as_bytes().first() {
                 Some(b'+') => Tone::Good,
                 Some(b'-') => Tone::Bad,
@@ -147,8 +220,8 @@ fn text_blocks(changes: &[TextChange]) -> Vec<Block> {
                 line: Line::new().tone(tone, crate::text::visible(rest)),
             });
         }
-        if change.lines.len() > LINES {
-            let text = format!("… and {} more", count(change.lines.len() - LINES, "line"));
+        if change.lines.len() > most {
+            let text = format!("… and {} more", count(change.lines.len() - most, "line"));
             blocks.push(Block::deeper(Line::new().dim(text)));
         }
     }

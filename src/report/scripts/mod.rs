@@ -30,6 +30,14 @@ pub enum NotFound {
         /// Those that it has.
         known: String,
     },
+    /// No such document.
+    #[error("the plan has no document {name:?}; it has {known}")]
+    Document {
+        /// What was asked for.
+        name: String,
+        /// Those that it has.
+        known: String,
+    },
 }
 
 /// Where a variable of a script gets its value.

@@ -2,9 +2,9 @@
 
 use super::{ActionScript, NotFound, Value, resolve};
 use crate::model::{Action, Effect, Plan, Stage, Step, UndoKind};
-use crate::report::doc::{Block, Tone};
+use crate::report::doc::{Block, Line, Span, Tone};
 use crate::report::page::{Page, Style};
-use crate::text::{is_unsafe, sanitize};
+use crate::text::{fold_hosts, is_unsafe, sanitize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Stands in a command for what only the person who runs it can know.
@@ -49,10 +49,17 @@ pub fn runbook(plan: &Plan, stage: &str, direction: Direction, style: &Style) ->
     let mut out = page.finish();
     let order = order(plan, stage, direction);
     out.push_str(&fetch(&order));
-    let mut number = 0;
-    for entry in &order {
-        number += 1;
-        out.push_str(&command(number, entry, direction));
+    let mut number = 1;
+    // Neighbours of one step that nothing can be written down for differ by their host alone.
+    let by_hosts = order.chunk_by(|one, two| {
+        one.step.id == two.step.id && !commanded(one, direction) && !commanded(two, direction)
+    });
+    for group in by_hosts {
+        match group {
+            [one] => out.push_str(&command(number, one, direction, style)),
+            many => out.push_str(&without_script(number, many, direction, style)),
+        }
+        number += group.len();
     }
     if order.is_empty() {
         out.push_str("\nNothing to do: this stage has no actions");
@@ -184,24 +191,62 @@ fn plain(word: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '@' | '/' | '+' | '~'))
 }
 
-fn command(number: usize, entry: &ActionScript, direction: Direction) -> String {
-    let mut out = String::from("\n");
+/// True when a command can be written down.
+fn commanded(entry: &ActionScript, direction: Direction) -> bool {
+    let undone = direction == Direction::Finish || entry.step.undo.kind == UndoKind::Script;
+    undone && entry.script.is_some() && entry.step.script.is_some() && entry.runs_on.is_some()
+}
+
+/// What heads a command; no part of it is to be copied, so it is broken to the width.
+fn title(number: &str, name: &str, title: &str, style: &Style) -> String {
+    let mut page = Page::new(style);
+    page.blocks(&[Block::Text {
+        indent: 0,
+        mark: Some(Span::new(Tone::Plain, number)),
+        line: Line::new().strong(name).plain("  ").plain(title),
+    }]);
+    page.finish()
+}
+
+fn without_script(number: usize, entries: &[ActionScript], direction: Direction, style: &Style) -> String {
+    let Some(first) = entries.first() else {
+        return String::new();
+    };
+    let hosts: Vec<&str> = entries.iter().map(|entry| entry.action.host.as_str()).collect();
+    let numbers = format!("{number}–{}.", number + entries.len() - 1);
+    let name = format!("{} on {}", first.step.id, fold_hosts(&hosts));
+    let mut out = format!("\n{}", title(&numbers, &name, &first.step.title, style));
+    out.push_str(&sanitize(&by_other_means(first, direction)));
+    out.push('\n');
+    out
+}
+
+/// What to say where no command can be written down.
+fn by_other_means(entry: &ActionScript, direction: Direction) -> String {
+    match (direction, entry.step.undo.kind) {
+        (Direction::Undo, UndoKind::Impossible) => format!("   cannot be undone: {}", entry.step.undo.why),
+        (Direction::Undo, UndoKind::None) => "   nothing to undo".to_owned(),
+        _ => "   by other means: this plan has no script for it".to_owned(),
+    }
+}
+
+fn command(number: usize, entry: &ActionScript, direction: Direction, style: &Style) -> String {
+    let mut out = format!(
+        "\n{}",
+        title(&format!("{number}."), &entry.action.id, &entry.step.title, style)
+    );
     // Nothing in a command needs to be made harmless, because only harmless words get into one.
     let mut say = |text: &str| {
         out.push_str(&sanitize(text));
         out.push('\n');
     };
-    say(&format!("{number}. {}  {}", entry.action.id, entry.step.title));
     if direction == Direction::Undo && entry.step.undo.kind != UndoKind::Script {
-        say(&match entry.step.undo.kind {
-            UndoKind::Impossible => format!("   cannot be undone: {}", entry.step.undo.why),
-            _ => "   nothing to undo".to_owned(),
-        });
+        say(&by_other_means(entry, direction));
         return out;
     }
     let (Some(_), Some(name), Some(host)) = (entry.script, entry.step.script.as_deref(), entry.runs_on)
     else {
-        say("   by other means: this plan has no script for it");
+        say(&by_other_means(entry, direction));
         return out;
     };
     let mut words = Vec::new();

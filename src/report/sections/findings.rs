@@ -1,17 +1,16 @@
 //! Blockers, warnings and notes. Findings of one code stand together; many alike ones are folded.
 
 use crate::model::{Finding, Severity};
-use crate::report::doc::{Block, Line, Section, Tone, Weight};
-use crate::report::view::View;
+use crate::report::doc::{Block, Line, Section, Span, Table, Tone, Weight};
+use crate::report::view::{View, some};
 use crate::text::{count, number};
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Subjects of one code that are written out, by severity: nobody can act on what is not named, so blockers get more.
 fn most(severity: Severity) -> usize {
     match severity {
         Severity::Blocking => 20,
         Severity::Warning => 5,
-        Severity::Info => 3,
+        Severity::Info => 4,
     }
 }
 
@@ -37,8 +36,70 @@ pub(super) fn warnings(view: &View) -> Option<Section> {
     )
 }
 
+/// Notes decide nothing: one line a code, the remedies are what `explain` says.
 pub(super) fn notes(view: &View) -> Option<Section> {
-    section(view, Severity::Info, "notes", "Notes", "", Weight::Detail)
+    let codes = by_code(view, Severity::Info);
+    let first = codes.first()?.0;
+    let total: usize = codes.iter().map(|(_, list)| list.len()).sum();
+    let mut table = Table {
+        stack: Some(2),
+        ..Table::new(&["", "code", "what"])
+    };
+    for (code, list) in &codes {
+        let (tone, sign) = mark(Severity::Info);
+        let many = match list.len() {
+            1 => String::new(),
+            n => format!(" ×{}", number(n)),
+        };
+        let what = if same(list) || list.len() == 1 {
+            Line::from(list[0].message.as_str())
+        } else {
+            let names: Vec<&str> = list.iter().map(|finding| finding.subject.name.as_str()).collect();
+            Line::from(list[0].message.as_str()).dim("; others: ").plain(some(
+                &names[1..],
+                most(Severity::Info),
+                "finding",
+            ))
+        };
+        table.row([
+            Line::new().tone(tone, sign),
+            Line::new().strong(code).dim(many),
+            what,
+        ]);
+    }
+    Some(Section {
+        id: "notes",
+        title: format!("Notes ({})", number(total)),
+        gist: String::new(),
+        weight: Weight::Detail,
+        blocks: vec![Block::Table(table), Block::Gap, more(first)],
+    })
+}
+
+fn by_code<'a>(view: &View<'a>, severity: Severity) -> Vec<(&'a str, Vec<&'a Finding>)> {
+    let mut codes: Vec<(&str, Vec<&Finding>)> = Vec::new();
+    for finding in view.findings(severity) {
+        match codes.iter_mut().find(|(code, _)| *code == finding.code) {
+            Some((_, list)) => list.push(finding),
+            None => codes.push((&finding.code, vec![finding])),
+        }
+    }
+    codes
+}
+
+/// True when all say the same, of different things.
+fn same(list: &[&Finding]) -> bool {
+    list.windows(2).all(|pair| pair[0].message == pair[1].message)
+}
+
+/// Where to read on, once for a whole section.
+fn more(code: &str) -> Block {
+    Block::text(
+        Line::new()
+            .dim("more about each: ")
+            .info("mkectl explain CODE")
+            .dim(format!(", such as mkectl explain {code}")),
+    )
 }
 
 fn section(
@@ -49,23 +110,20 @@ fn section(
     gist: &str,
     weight: Weight,
 ) -> Option<Section> {
-    let mut codes: Vec<(&str, Vec<&Finding>)> = Vec::new();
-    for finding in view.findings(severity) {
-        match codes.iter_mut().find(|(code, _)| *code == finding.code) {
-            Some((_, list)) => list.push(finding),
-            None => codes.push((&finding.code, vec![finding])),
-        }
-    }
-    if codes.is_empty() {
-        return None;
-    }
+    let codes = by_code(view, severity);
+    let first = codes.first()?.0;
     let total: usize = codes.iter().map(|(_, list)| list.len()).sum();
     let mut blocks = Vec::new();
     for (at, (code, list)) in codes.iter().enumerate() {
-        if at > 0 {
+        // Blockers stand apart; warnings may be many.
+        if at > 0 && severity == Severity::Blocking {
             blocks.push(Block::Gap);
         }
         group(view, severity, code, list, &mut blocks);
+    }
+    if severity != Severity::Blocking {
+        blocks.push(Block::Gap);
+        blocks.push(more(first));
     }
     Some(Section {
         id,
@@ -87,62 +145,99 @@ fn mark(severity: Severity) -> (Tone, &'static str) {
 fn group(view: &View, severity: Severity, code: &str, list: &[&Finding], blocks: &mut Vec<Block>) {
     let (tone, sign) = mark(severity);
     let head = Line::new().tone(tone, code);
-    let explain = Line::new().info(format!("mkectl explain {code}"));
     if let [one] = list {
-        let head = subject(head.plain("  "), one);
-        blocks.push(Block::item(tone, sign, head));
+        blocks.push(Block::item(tone, sign, subject(head.plain("  "), one)));
         blocks.push(Block::deeper(one.message.as_str()));
-        hosts(view, one, blocks);
+        hosts(view, one, 6, blocks);
         blocks.push(Block::deeper(remedy(&one.remedy)));
-        if severity != Severity::Info {
-            blocks.push(Block::deeper(explain));
-        }
-        return;
+    } else {
+        let head = head.dim(format!("  {}", count(list.len(), "finding")));
+        blocks.push(Block::item(tone, sign, head));
+        many(view, severity, list, blocks);
     }
-    let head = head.dim(format!("  {}", count(list.len(), "finding")));
-    blocks.push(Block::item(tone, sign, head));
+    // Blockers must be understood one by one.
+    if severity == Severity::Blocking {
+        blocks.push(Block::deeper(Line::new().info(format!("mkectl explain {code}"))));
+    }
+}
+
+fn many(view: &View, severity: Severity, list: &[&Finding], blocks: &mut Vec<Block>) {
     let most = most(severity);
-    let same: BTreeSet<&str> = list.iter().map(|finding| finding.message.as_str()).collect();
-    if same.len() == 1 {
+    let one_remedy = list.windows(2).all(|pair| pair[0].remedy == pair[1].remedy);
+    if same(list) {
         blocks.push(Block::deeper(list[0].message.as_str()));
     }
-    for finding in list.iter().take(most) {
-        let mut line = subject(Line::new(), finding);
-        if same.len() > 1 {
-            line = line.plain(": ").plain(&finding.message);
+    if same(list) && one_remedy && list.iter().all(|finding| finding.hosts.len() < 2) {
+        let names: Vec<String> = list
+            .iter()
+            .map(|finding| subject(Line::new(), finding).text())
+            .collect();
+        blocks.push(bullet(Line::from(some(&names, 2 * most, "finding"))));
+    } else {
+        for finding in list.iter().take(most) {
+            let line = match same(list) {
+                true => subject(Line::new(), finding),
+                false => named(finding).plain(&finding.message),
+            };
+            blocks.push(bullet(line));
+            hosts(view, finding, 8, blocks);
+            if !one_remedy {
+                blocks.push(Block::Text {
+                    indent: 8,
+                    mark: None,
+                    line: remedy(&finding.remedy),
+                });
+            }
         }
-        blocks.push(Block::Text {
-            indent: 6,
-            mark: Some(crate::report::doc::Span::new(Tone::Dim, "•")),
-            line,
-        });
-        hosts(view, finding, blocks);
-    }
-    if list.len() > most {
-        let rest = &list[most..];
-        let mut by: BTreeMap<&str, usize> = BTreeMap::new();
-        for finding in rest {
-            *by.entry(&finding.message).or_default() += 1;
+        let rest = &list[most.min(list.len())..];
+        if !rest.is_empty() {
+            let names: Vec<&str> = rest.iter().map(|finding| finding.subject.name.as_str()).collect();
+            let text = format!(
+                "… and {} more: {}",
+                number(rest.len()),
+                some(&names, most, "finding")
+            );
+            blocks.push(bullet(Line::new().dim(text)));
         }
-        let line = Line::new().dim(format!("… and {} more", number(rest.len())));
-        let line = if by.len() < rest.len() && by.len() > 1 {
-            line.dim(format!(", of {}", count(by.len(), "kind")))
-        } else {
-            line
-        };
-        blocks.push(Block::deeper(line));
     }
-    let remedies: BTreeSet<&str> = list.iter().map(|finding| finding.remedy.as_str()).collect();
-    for text in remedies.iter().take(3) {
-        blocks.push(Block::deeper(remedy(text)));
+    if one_remedy {
+        blocks.push(Block::deeper(remedy(&list[0].remedy)));
     }
-    if remedies.len() > 3 {
-        let rest = count(remedies.len() - 3, "remedy").replacen(' ', " other ", 1);
-        blocks.push(Block::deeper(Line::new().dim(format!("… and {rest}"))));
+}
+
+fn bullet(line: Line) -> Block {
+    Block::Text {
+        indent: 6,
+        mark: Some(Span::new(Tone::Dim, "•")),
+        line,
     }
-    if severity != Severity::Info {
-        blocks.push(Block::deeper(explain));
-    }
+}
+
+/// What a message is about, in front of it, unless the message names it itself.
+fn named(finding: &Finding) -> Line {
+    let name = finding.subject.name.as_str();
+    let place = super::place(finding.subject.file.as_deref(), finding.subject.line);
+    // "it" is the subject, which then must stand in front.
+    let says = says(&finding.message, name) && !finding.message.starts_with("it ");
+    let line = match says {
+        true => Line::new(),
+        false => Line::new().strong(name),
+    };
+    let line = match (line.is_empty(), place.is_empty()) {
+        (_, true) => line,
+        (true, false) => line.info(place),
+        (false, false) => line.plain("  ").info(place),
+    };
+    if line.is_empty() { line } else { line.plain(": ") }
+}
+
+/// True when the name stands in the text as a word of its own.
+fn says(text: &str, name: &str) -> bool {
+    let within = |c: char| c.is_alphanumeric() || "-_.@/$".contains(c);
+    !name.is_empty()
+        && text
+            .match_indices(name)
+            .any(|(at, _)| !text[..at].ends_with(within) && !text[at + name.len()..].starts_with(within))
 }
 
 fn subject(line: Line, finding: &Finding) -> Line {
@@ -170,12 +265,14 @@ fn remedy(text: &str) -> Line {
     }
 }
 
-fn hosts(view: &View, finding: &Finding, blocks: &mut Vec<Block>) {
+fn hosts(view: &View, finding: &Finding, indent: usize, blocks: &mut Vec<Block>) {
     if finding.hosts.is_empty() || finding.hosts == [finding.subject.name.clone()] {
         return;
     }
     let hosts: Vec<&str> = finding.hosts.iter().map(String::as_str).collect();
-    blocks.push(Block::deeper(
-        Line::new().dim("on ").plain(view.names.describe(&hosts)),
-    ));
+    blocks.push(Block::Text {
+        indent,
+        mark: None,
+        line: Line::new().dim("on ").plain(view.names.describe(&hosts)),
+    });
 }

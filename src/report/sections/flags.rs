@@ -4,9 +4,11 @@ use super::{sign, word};
 use crate::model::{FlagRow, Outcome};
 use crate::report::doc::{Block, Line, Section, Table, Tone, Weight};
 use crate::report::view::{View, lost};
-use crate::text::{count, number};
+use crate::text::{count, number, truncate};
 use std::collections::BTreeMap;
 
+/// Columns of the hosts of a profile: each host's row says which one it has.
+const HOSTS: usize = 120;
 /// The field of a host row that names its kubelet profile.
 const PROFILE: &str = "kubelet-profile";
 
@@ -132,7 +134,8 @@ pub(super) fn profiles(view: &View) -> Option<Section> {
             profiles.entry(profile).or_default().2.push(&host.id);
         }
     }
-    if profiles.is_empty() {
+    // Profiles that only say which role a host has carry no flags: nobody chose them.
+    if profiles.values().all(|(flags, ..)| *flags == 0) {
         return None;
     }
     let mut table = Table {
@@ -141,14 +144,14 @@ pub(super) fn profiles(view: &View) -> Option<Section> {
     };
     for (name, (flags, gone, hosts)) in &profiles {
         let flags = match gone {
+            0 if *flags == 0 => Line::new().dim("none"),
             0 => Line::from(count(*flags, "flag")),
             gone => Line::from(count(*flags, "flag")).tone(Tone::Warn, format!(", {} lost", number(*gone))),
         };
         let hosts = match hosts.is_empty() {
             true => Line::new().tone(Tone::Warn, "no host carries its label: it has no effect"),
-            false => {
-                Line::from(view.names.describe(hosts)).dim(format!("  ({})", count(hosts.len(), "host")))
-            }
+            false => Line::from(truncate(&view.names.describe(hosts), HOSTS, "…"))
+                .dim(format!("  ({})", count(hosts.len(), "host"))),
         };
         table.row([Line::new().strong(name), flags, hosts]);
     }

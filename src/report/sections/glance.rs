@@ -2,8 +2,8 @@
 
 use crate::model::{Cluster, Role, Spec};
 use crate::report::doc::{Block, Line, Tone};
-use crate::report::view::{Summary, View};
-use crate::text::{count, duration, fold_hosts};
+use crate::report::view::{Summary, View, about};
+use crate::text::{count, fold_hosts};
 
 /// True when `apply` takes the plan, and how to say so.
 pub(crate) fn verdict(view: &View) -> (bool, String) {
@@ -176,9 +176,13 @@ fn outage(spec: &Spec) -> Line {
         ("each worker", estimate.worker_outage_s),
         ("whole run", estimate.total_s),
     ] {
+        // A cluster without workers has no outage of workers.
+        if seconds == 0 {
+            continue;
+        }
         let between = if line.is_empty() { "" } else { " · " };
-        line = line.dim(between).plain(format!("{what} "));
-        line = line.strong(format!("≈\u{a0}{}", duration(seconds.into())));
+        line = line.dim(between).plain(format!("{what}\u{a0}"));
+        line = line.strong(about(seconds));
     }
     line.dim("  (estimates)")
 }
@@ -188,20 +192,19 @@ fn way_back(spec: &Spec) -> Line {
     let mut line = Line::new();
     if !lines.last_automatic_rollback.is_empty() {
         line = line
-            .plain("automatic until ")
+            .plain("automatic before ")
             .tone(Tone::Warn, &lines.last_automatic_rollback);
     }
     if !lines.point_of_no_return.is_empty() {
         let between = if line.is_empty() {
-            ""
+            "on request before "
         } else {
-            ", on request with losses "
+            "; then on request, with losses, before "
         };
         line = line
             .plain(between)
-            .plain("until ")
             .tone(Tone::Danger, &lines.point_of_no_return)
-            .plain(", none after");
+            .plain("; none after it");
     }
     if line.is_empty() {
         Line::new().dim("no line is marked: every step can be undone or reads only")

@@ -1,6 +1,7 @@
 //! What a report says, one file per section.
 
 mod access;
+mod documents;
 mod downtime;
 mod findings;
 mod flags;
@@ -12,6 +13,7 @@ mod secrets;
 mod settings;
 mod stages;
 mod trees;
+mod unchecked;
 mod undo;
 
 use super::doc::{Line, Section, Tone};
@@ -26,6 +28,7 @@ pub(super) fn all(view: &View) -> Vec<Section> {
         findings::blockers(view),
         next::obstacles(view),
         findings::warnings(view),
+        unchecked::section(view),
         stages::section(view),
         downtime::section(view),
         undo::section(view),
@@ -37,9 +40,10 @@ pub(super) fn all(view: &View) -> Vec<Section> {
         trees::section(view),
         access::section(view),
         hosts::section(view),
+        documents::section(view),
         secrets::section(view),
         findings::notes(view),
-        next::unchecked(view),
+        next::inputs(view),
         next::section(view),
     ]
     .into_iter()

@@ -34,6 +34,12 @@ pub(super) fn obstacles(view: &View) -> Option<Section> {
         let text = format!("… and {} more", number(intent.not_applyable.len() - REASONS));
         blocks.push(Block::text(Line::new().dim(text)));
     }
+    // When most steps lack one, which ones says nothing; each stage says how many of its own.
+    let missing = if 2 * missing.len() > view.active().count() {
+        Vec::new()
+    } else {
+        missing
+    };
     for (list, noun, what) in [
         (missing, "step", "without a script in this build"),
         (undigested, "asset", "without a digest in the release table"),
@@ -59,8 +65,8 @@ pub(super) fn obstacles(view: &View) -> Option<Section> {
     })
 }
 
-/// What the plan could not check.
-pub(super) fn unchecked(view: &View) -> Option<Section> {
+/// What was read, and what was not.
+pub(super) fn inputs(view: &View) -> Option<Section> {
     let inputs = &view.spec.inputs;
     if inputs.is_empty() {
         return None;
@@ -90,8 +96,8 @@ pub(super) fn unchecked(view: &View) -> Option<Section> {
         id: "inputs",
         title: "What was read".to_owned(),
         gist: match open {
-            0 => "nothing was left unchecked".to_owned(),
-            n => format!("{} left something unchecked", count(n, "input")),
+            0 => "every input was given".to_owned(),
+            n => format!("{} not given", count(n, "input")),
         },
         weight: if open > 0 { Weight::Risk } else { Weight::Detail },
         blocks: vec![Block::Table(table)],
@@ -107,8 +113,11 @@ pub(super) fn section(view: &View) -> Option<Section> {
             .iter()
             .any(|step| step.id == action.step && step.script_digest.is_some())
     });
-    let mut facts: Vec<(&'static str, Line)> = Vec::new();
     let command = |text: String| Line::new().info(text);
+    let saved = Line::from(format!("{file} stands for the saved plan; "))
+        .info(format!("mkectl plan … -o {file}"))
+        .plain(" saves it");
+    let mut facts: Vec<(&'static str, Line)> = vec![("the file", saved)];
     if let Some(action) = example {
         let text = format!("mkectl show {file} --scripts {}", action.id);
         facts.push(("exact bytes", command(text)));

@@ -4,10 +4,14 @@ use super::{legend, sign, word};
 use crate::model::{Confidence, Outcome, SettingRow};
 use crate::report::doc::{Block, Line, Section, Table, Tone, Weight};
 use crate::report::view::{Summary, View, lost, quiet, some};
-use crate::text::number;
+use crate::text::{number, truncate, width};
 
 /// Longest list of retired keys of one table.
 const RETIRED: usize = 6;
+/// Longest value that is shown whole, in columns.
+const VALUE: usize = 80;
+/// Stands behind a conversion that no document states.
+const INFERRED: &str = "(i)";
 
 pub(super) fn section(view: &View) -> Option<Section> {
     let rows = &view.spec.conversion.settings;
@@ -37,6 +41,16 @@ pub(super) fn section(view: &View) -> Option<Section> {
         if news.iter().any(|row| row.outcome == outcome) {
             used.push((text, tone, meaning));
         }
+    }
+    if news.iter().any(|row| inferred(row)) {
+        used.push((
+            INFERRED,
+            Tone::Info,
+            "inferred, no document states it: check the result",
+        ));
+    }
+    if news.iter().any(|row| row.line.is_none()) {
+        used.push(("–", Tone::Dim, "not in the file"));
     }
     if !used.is_empty() {
         blocks.push(Block::text(legend(&used)));
@@ -103,42 +117,120 @@ fn table(rows: &[&SettingRow]) -> Table {
         stack: Some(3),
         ..Table::new(&["", "line", "MKE 3", "MKE 4k"])
     };
-    let shown = rows
+    let shown: Vec<&SettingRow> = rows
         .iter()
-        .filter(|row| !matches!(row.outcome, Outcome::Retired | Outcome::Ignored));
-    for row in shown {
+        .copied()
+        .filter(|row| !matches!(row.outcome, Outcome::Retired | Outcome::Ignored) && !elsewhere(row))
+        .collect();
+    for group in shown.chunk_by(|one, two| alike(one, two)) {
+        written_out(&mut table, group);
+    }
+    fold(&mut table, rows, Outcome::Converted, elsewhere);
+    for outcome in [Outcome::Retired, Outcome::Ignored] {
+        fold(&mut table, rows, outcome, |row| row.outcome == outcome);
+    }
+    table
+}
+
+/// Converted, but into something that another section shows: custom flags.
+fn elsewhere(row: &SettingRow) -> bool {
+    row.outcome == Outcome::Converted && row.to.is_empty()
+}
+
+/// True for neighbours that are lost for one reason, which is then said once.
+fn alike(one: &SettingRow, two: &SettingRow) -> bool {
+    one.to.is_empty() && two.to.is_empty() && (one.outcome, &one.reason) == (two.outcome, &two.reason)
+}
+
+fn written_out(table: &mut Table, group: &[&SettingRow]) {
+    for (at, row) in group.iter().enumerate() {
         let (_, key) = split(&row.path);
         let before = Line::new()
             .strong(key)
             .plain(" = ")
-            .tone(before_tone(row), &row.before);
-        table.row([sign(row.outcome), line(row), before, after(row)]);
+            .tone(before_tone(row), shortened(&row.before));
+        let after = match group.len() {
+            1 => after(row),
+            n if at + 1 == n => {
+                let all = if n == 2 {
+                    "both".to_owned()
+                } else {
+                    format!("all {}", number(n))
+                };
+                Line::new()
+                    .tone(Tone::Warn, format!("{all} {}: ", word(row.outcome)))
+                    .plain(&row.reason)
+            }
+            _ => Line::new(),
+        };
+        table.row([sign(row.outcome), line(row), before, after]);
         for target in row.to.iter().skip(1) {
             table.note(to(&target.path, &target.value));
         }
-        if row.confidence == Confidence::Inferred && row.outcome == Outcome::Converted {
-            table.note(Line::new().dim(format!("inferred, check it: {}", row.reason)));
+        if inferred(row)
+            && let Some(surprise) = surprise(&row.reason)
+        {
+            table.note(Line::new().dim(surprise));
         }
     }
-    for outcome in [Outcome::Retired, Outcome::Ignored] {
-        let folded: Vec<String> = rows
-            .iter()
-            .filter(|row| row.outcome == outcome)
-            .map(|row| match row.line {
-                Some(line) => format!("{} :{line}", split(&row.path).1),
-                None => split(&row.path).1.to_owned(),
-            })
-            .collect();
-        if !folded.is_empty() {
-            let text = some(&folded, RETIRED, "key");
-            let line = Line::new()
-                .dim(format!("{} {}: ", number(folded.len()), word(outcome)))
-                .dim(text);
-            // One line a table: it names, the long form is in the JSON.
-            table.wide(sign(outcome), line);
-        }
+}
+
+/// Many keys in one line: names and places, the long form is in the JSON.
+fn fold(table: &mut Table, rows: &[&SettingRow], outcome: Outcome, of: impl Fn(&SettingRow) -> bool) {
+    let rows: Vec<&SettingRow> = rows.iter().copied().filter(|row| of(row)).collect();
+    let names: Vec<String> = rows
+        .iter()
+        .map(|row| match row.line {
+            Some(line) => format!("{} :{line}", split(&row.path).1),
+            None => split(&row.path).1.to_owned(),
+        })
+        .collect();
+    let Some(first) = rows.first() else {
+        return;
+    };
+    // What became of keys that are shown elsewhere says where: "see flags".
+    let what = match outcome {
+        Outcome::Converted => first.reason.as_str(),
+        outcome => word(outcome),
+    };
+    let line = Line::new()
+        .dim(format!("{} {what}: ", number(names.len())))
+        .dim(some(&names, RETIRED, "key"));
+    table.wide(sign(outcome), line);
+}
+
+fn inferred(row: &SettingRow) -> bool {
+    row.confidence == Confidence::Inferred && row.outcome == Outcome::Converted && !row.to.is_empty()
+}
+
+/// A reason names the mapping, which the arrow shows as well; what one would not expect stands behind a semicolon or colon.
+fn surprise(reason: &str) -> Option<&str> {
+    let at = [reason.find("; "), reason.find(": ")]
+        .into_iter()
+        .flatten()
+        .min()?;
+    Some(reason[at + 1..].trim_start())
+}
+
+/// A value that fits into a table. Of a text of several lines, such as a certificate, the first is shown.
+fn shortened(value: &str) -> String {
+    let lines = value
+        .trim_end_matches(['"', '\''])
+        .trim_end_matches("\\n")
+        .split("\\n");
+    let count = lines.clone().count();
+    if count > 1 {
+        let first = lines.into_iter().next().unwrap_or_default();
+        return format!("{}… ({} lines)", truncate(first, VALUE, ""), number(count));
     }
-    table
+    if width(value) <= VALUE {
+        return value.to_owned();
+    }
+    format!(
+        "{} ({} characters)",
+        truncate(value, VALUE, "…"),
+        number(value.chars().count())
+    )
 }
 
 fn before_tone(row: &SettingRow) -> Tone {
@@ -154,7 +246,7 @@ fn before_tone(row: &SettingRow) -> Tone {
 fn line(row: &SettingRow) -> Line {
     match row.line {
         Some(line) => Line::new().info(format!(":{line}")),
-        None => Line::new().dim("absent"),
+        None => Line::new().dim("–"),
     }
 }
 
@@ -165,13 +257,20 @@ fn to(path: &str, value: &str) -> Line {
         } else {
             Tone::Good
         },
-        value,
+        shortened(value),
     )
 }
 
 fn after(row: &SettingRow) -> Line {
     match row.to.first() {
-        Some(target) => to(&target.path, &target.value),
+        Some(target) => {
+            let line = to(&target.path, &target.value);
+            if inferred(row) {
+                line.plain(" ").info(INFERRED)
+            } else {
+                line
+            }
+        }
         None => Line::new()
             .tone(Tone::Warn, format!("{}: ", word(row.outcome)))
             .plain(&row.reason),

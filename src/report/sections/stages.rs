@@ -1,10 +1,10 @@
 //! What happens, stage by stage, to which hosts, with gates and the two lines drawn where they are.
 
-use super::legend;
-use crate::model::{At, Cancel, Effect, OnFailure, Spec, Stage, Step, UndoKind};
+use super::{downtime, legend};
+use crate::model::{At, Cancel, Effect, OnFailure, Spec, Stage, StageTime, Step, UndoKind};
 use crate::report::doc::{Block, Line, Rule, Section, Table, Tone, Weight};
-use crate::report::view::View;
-use crate::text::{count, duration, number};
+use crate::report::view::{View, about, because, unbroken};
+use crate::text::{count, number};
 
 pub(super) fn section(view: &View) -> Option<Section> {
     let spec = view.spec;
@@ -29,9 +29,9 @@ pub(super) fn section(view: &View) -> Option<Section> {
         id: "stages",
         title: format!("What happens ({})", count(spec.actions.len(), "action")),
         gist: format!(
-            "{}, ≈\u{a0}{} in all",
+            "{}, {} in all",
             count(spec.stages.len(), "stage"),
-            duration(times.total_s.into())
+            about(times.total_s)
         ),
         weight: Weight::Risk,
         blocks,
@@ -65,12 +65,35 @@ fn signs(view: &View) -> Line {
     legend(&shown)
 }
 
-fn failure(policy: OnFailure) -> &'static str {
-    match policy {
-        OnFailure::Rollback => "everything is rolled back",
-        OnFailure::Quarantine => "the host is left out, then the run pauses",
-        OnFailure::Pause => "the run pauses for a person",
+/// What a failure in a stage leads to. By itself `apply` rolls back only before the last automatic rollback; the option
+/// `on-failure` decides otherwise for all stages.
+fn on_failure(spec: &Spec, at: usize) -> &'static str {
+    const BACK: &str = "everything is rolled back";
+    const PAUSE: &str = "the run pauses for a person";
+    let stage = &spec.stages[at];
+    let option = spec.intent.options.get("on-failure").map(String::as_str);
+    match (option, stage.failure) {
+        _ if beyond(spec, at) => PAUSE,
+        (Some("rollback"), _) => BACK,
+        (Some("pause"), _) => PAUSE,
+        (_, OnFailure::Quarantine) => "the host is left out, then the run pauses",
+        (_, OnFailure::Pause) => PAUSE,
+        (_, OnFailure::Rollback) => match line_stage(spec) {
+            Some(line) if line < at => PAUSE,
+            Some(line) if line == at => {
+                "everything is rolled back before the line below; after it the run pauses for a person"
+            }
+            _ => BACK,
+        },
     }
+}
+
+/// The stage in which automatic rollback ends.
+fn line_stage(spec: &Spec) -> Option<usize> {
+    let action = &spec.lines.last_automatic_rollback;
+    let action = spec.actions.iter().find(|known| known.id == *action)?;
+    let step = spec.steps.iter().find(|step| step.id == action.step)?;
+    spec.stages.iter().position(|stage| stage.id == step.stage)
 }
 
 fn stage_blocks(view: &View, at: usize, stage: &Stage, blocks: &mut Vec<Block>) {
@@ -80,12 +103,22 @@ fn stage_blocks(view: &View, at: usize, stage: &Stage, blocks: &mut Vec<Block>) 
         blocks.push(Block::Rule(Rule {
             label: Line::new()
                 .tone(Tone::Danger, "▲ POINT OF NO RETURN")
-                .plain(" before ")
-                .strong(&stage.title),
+                .plain(" before stage ")
+                .strong(format!("{} ({})", at + 1, stage.id)),
             tone: Tone::Danger,
             heavy: true,
             notes: vec![
-                "apply waits here for a person; what is done below this line cannot be undone".into(),
+                "up to here the upgrade can be rolled back; below this line there is no way back to MKE 3"
+                    .into(),
+                match spec
+                    .intent
+                    .options
+                    .get("commit-after")
+                    .filter(|after| !after.is_empty())
+                {
+                    None => "apply waits here until a person decides".into(),
+                    Some(after) => format!("apply waits here for {after}, then goes on by itself").into(),
+                },
             ],
         }));
     } else if stage.gate {
@@ -100,30 +133,38 @@ fn stage_blocks(view: &View, at: usize, stage: &Stage, blocks: &mut Vec<Block>) 
             notes: Vec::new(),
         }));
     }
-    let mut head = Line::new()
+    let head = Line::new()
         .strong(format!("{}. {}", at + 1, stage.title))
         .dim(format!("  {}", stage.id));
-    if let Some(time) = spec.estimate.stages.iter().find(|time| time.stage == stage.id) {
-        let (start, end) = (u64::from(time.start_s), u64::from(time.end_s));
-        head = head.dim(format!("  ≈\u{a0}{} – {}", duration(start), duration(end)));
-    }
-    if stage.downtime {
-        head = head.plain("  ").tone(Tone::Danger, "API down");
-    }
     blocks.push(Block::Heading(head));
-    let loses = match stage.undo_loses.as_str() {
-        "" => "nothing",
-        loses => loses,
-    };
-    let mut rule = format!("if it fails, {}", failure(stage.failure));
-    if !beyond(spec, at) {
-        rule.push_str(&format!(" · undoing it loses: {loses}"));
+    let mut when = Line::new();
+    if let Some(time) = spec.estimate.stages.iter().find(|time| time.stage == stage.id) {
+        let text = format!("{}\u{a0}–\u{a0}{}", about(time.start_s), unbroken(time.end_s));
+        when = when.plain(text);
+        if let Some((tone, text)) = felt(view, stage, time) {
+            when = when.plain(", ").tone(tone, text);
+        }
     }
-    blocks.push(Block::Text {
-        indent: 5,
-        mark: None,
-        line: Line::new().dim(rule),
-    });
+    if let Some(text) = unscripted(view, stage) {
+        let between = if when.is_empty() { "" } else { " · " };
+        when = when.dim(between).tone(Tone::Warn, text);
+    }
+    let mut rule = format!("if it fails, {}", on_failure(spec, at));
+    if !beyond(spec, at) {
+        rule.push_str(&match stage.undo_loses.as_str() {
+            "" | "nothing" => " · undoing it loses nothing".to_owned(),
+            loses => format!(" · undoing it loses: {loses}"),
+        });
+    }
+    for line in [when, Line::new().dim(rule)] {
+        if !line.is_empty() {
+            blocks.push(Block::Text {
+                indent: 5,
+                mark: None,
+                line,
+            });
+        }
+    }
     let mut table = table();
     for step in spec
         .steps
@@ -152,6 +193,37 @@ fn stage_blocks(view: &View, at: usize, stage: &Stage, blocks: &mut Vec<Block>) 
     }
 }
 
+/// What users notice of a stage. A stage that counts as downtime may run after the API answers again.
+fn felt(view: &View, stage: &Stage, time: &StageTime) -> Option<(Tone, String)> {
+    let (start, _) = downtime::window(view)?;
+    let until = start + view.spec.estimate.api_outage_s;
+    match stage.downtime {
+        false => None,
+        true if time.start_s >= until => Some((Tone::Warn, "service reduced".to_owned())),
+        true if time.end_s > until => Some((Tone::Danger, format!("API down until {}", about(until)))),
+        true => Some((Tone::Danger, "API down".to_owned())),
+    }
+}
+
+/// Which steps of a stage this build has no script for: once per stage, because it may be most of them.
+fn unscripted(view: &View, stage: &Stage) -> Option<String> {
+    let here: Vec<&Step> = view.active().filter(|step| step.stage == stage.id).collect();
+    let missing: Vec<&str> = here
+        .iter()
+        .filter(|step| step.builtin.is_none() && step.script_digest.is_none())
+        .map(|step| step.id.as_str())
+        .collect();
+    match missing.len() {
+        0 => None,
+        1..=3 => Some(format!("no script in this build: {}", missing.join(", "))),
+        n => Some(format!(
+            "no script in this build for {} of {}",
+            number(n),
+            count(here.len(), "step")
+        )),
+    }
+}
+
 /// True from the point of no return on.
 fn beyond(spec: &Spec, at: usize) -> bool {
     spec.stages[..=at].iter().any(|stage| stage.point_of_no_return)
@@ -174,7 +246,10 @@ fn first_line(view: &View, step: &Step) -> Option<Block> {
     }
     let because = match lines.last_automatic_rollback_because.as_str() {
         "" => Line::new(),
-        because => Line::from(format!("because {because}")),
+        text => {
+            let (why, name) = because(text);
+            Line::from(format!("because {why}")).dim(name)
+        }
     };
     let after = "from here on users may write through the new API: a rollback is a person's decision and loses those writes";
     Some(Block::Rule(Rule {
@@ -201,7 +276,7 @@ fn cells(view: &View, step: &Step) -> [Line; 5] {
         At::Operator => place = Line::new().dim("operator's machine"),
     }
     let each = if actions.len() > 1 { " each" } else { "" };
-    let mut time = Line::from(format!("≈\u{a0}{}{each}", duration(step.estimate_s.into())));
+    let mut time = Line::from(format!("{}{each}", about(step.estimate_s)));
     if let Some(width) = at_once(view, step, actions.len()) {
         time = time.dim(format!(", {} at once", number(width)));
     }
@@ -250,9 +325,6 @@ fn notes(view: &View, step: &Step) -> Vec<Line> {
                 .plain(missing.join(", ")),
         );
     }
-    if step.script.is_some() && step.script_digest.is_none() {
-        notes.push(Line::new().tone(Tone::Warn, "its script is not part of this build"));
-    }
     notes
 }
 
@@ -268,7 +340,10 @@ fn skipped(view: &View, blocks: &mut Vec<Block>) {
     };
     for skip in &view.spec.skipped {
         let hosts: Vec<&str> = skip.hosts.iter().map(String::as_str).collect();
-        let why = Line::from(skip.because.as_str()).dim(format!("  ({})", view.names.describe(&hosts)));
+        let (why, name) = because(&skip.because);
+        let why = Line::from(why)
+            .dim(name)
+            .dim(format!("  on {}", view.names.describe(&hosts)));
         table.row([Line::new().dim("."), Line::new().dim(&skip.step), why]);
     }
     blocks.push(Block::Table(table));

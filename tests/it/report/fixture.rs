@@ -66,7 +66,7 @@ pub fn plan(size: Size) -> Plan {
         "apiVersion: mke.mirantis.com/v1alpha1\nkind: MkeConfig\nldap: mkectl-secret:ldap-bind\n".to_owned();
     let worker = |n: usize| hosts[size.managers + n].id.clone();
     let spec = Spec {
-        unchecked: Vec::new(),
+        unchecked: unchecked(size, &hosts),
         intent: Intent {
             applyable: size.clean,
             not_applyable: if size.clean {
@@ -109,18 +109,7 @@ pub fn plan(size: Size) -> Plan {
             ports: ports(),
         },
         rbac: Some(rbac(size)),
-        secrets: vec![
-            SecretRef {
-                name: "ldap-bind".into(),
-                from: "mke3-config:auth.ldap.reader_password".into(),
-                used_for: "spec.authentication.ldap.bindPW of mke4.yaml".into(),
-            },
-            SecretRef {
-                name: "registry-ca-key".into(),
-                from: "env:MKECTL_REGISTRY_PASSWORD".into(),
-                used_for: "pulling images".into(),
-            },
-        ],
+        secrets: secrets(size),
         secret_files: vec![
             secret_file(
                 "R/etcd/final.db",
@@ -225,6 +214,97 @@ pub fn plan(size: Size) -> Plan {
             ..Meta::default()
         },
     }
+}
+
+/// As the real ones: some of the configuration, one for each account.
+fn secrets(size: Size) -> Vec<SecretRef> {
+    let mut out = vec![SecretRef {
+        name: "ldap-bind".into(),
+        from: "mke3-config:auth.ldap.reader_password".into(),
+        used_for: "spec.authentication.ldap.bindPW of mke4.yaml".into(),
+    }];
+    out.extend((0..size.users).map(|n| SecretRef {
+        name: format!("password-hash-{n:05}"),
+        from: format!("host:R/password-hashes/{n:05}"),
+        used_for: format!("hash of Password mke/{n:05}"),
+    }));
+    out.push(SecretRef {
+        name: "registry-ca-key".into(),
+        from: "env:MKECTL_REGISTRY_PASSWORD".into(),
+        used_for: "pulling images".into(),
+    });
+    out
+}
+
+fn unchecked(size: Size, hosts: &[Host]) -> Vec<Unchecked> {
+    if size.clean {
+        return Vec::new();
+    }
+    let last: Vec<String> = hosts[size.managers..]
+        .iter()
+        .map(|host| host.id.clone())
+        .collect();
+    let row = |code: &str, why: &str, hosts: &[String]| Unchecked {
+        code: code.into(),
+        why: why.into(),
+        hosts: hosts.to_vec(),
+    };
+    vec![
+        row("CGROUP-V1", "the host could not be reached", &last),
+        row("CPU-LOW", "the host could not be reached", &last),
+        row(
+            "INFLIGHT",
+            "which jobs will run is known only when it starts",
+            &[],
+        ),
+        row("SWAP", "the host could not be reached", &last),
+    ]
+}
+
+/// Bindings of the cluster: a few that get company, many that stay as they are.
+fn bindings(size: Size) -> Vec<BindingRow> {
+    let beside = ["development", "production"].map(|team| BindingRow {
+        namespace: Some(team.into()),
+        name: "edit".into(),
+        role: "ClusterRole edit".into(),
+        outcome: Outcome::Converted,
+        to: vec![format!("RoleBinding {team}/{team}-team")],
+        reason: "comes over with etcd; members are bound one by one beside it".into(),
+    });
+    let alone = (0..size.users / 3).map(|n| BindingRow {
+        namespace: None,
+        name: format!("binding-{n:04}"),
+        role: "ClusterRole view".into(),
+        outcome: Outcome::Converted,
+        to: Vec::new(),
+        reason: "comes over with etcd as it is".into(),
+    });
+    beside.into_iter().chain(alone).collect()
+}
+
+fn loose() -> Vec<LooseGrant> {
+    vec![
+        LooseGrant {
+            subject: "service account ci:deployer".into(),
+            role: bound(
+                "deployer",
+                "all namespaces",
+                "deployer",
+                Outcome::Converted,
+                "the binding stays as it is",
+            ),
+        },
+        LooseGrant {
+            subject: "user departed".into(),
+            role: bound(
+                "view",
+                "namespace ops",
+                "",
+                Outcome::Unknown,
+                "the accounts hold no such subject",
+            ),
+        },
+    ]
 }
 
 fn hosts(size: Size) -> Vec<Host> {
@@ -837,7 +917,8 @@ fn rbac(size: Size) -> Rbac {
                 users: 1,
             },
         ],
-        ..Rbac::default()
+        bindings: bindings(size),
+        loose: loose(),
     }
 }
 
