@@ -130,7 +130,8 @@ impl Book {
             if secrets.is_empty() {
                 continue;
             }
-            let takes = |source: &ParamSource| matches!(source, ParamSource::Output(name) if secrets.contains(name));
+            let takes =
+                |source: &ParamSource| matches!(source, ParamSource::Output(name) if secrets.contains(name));
             let consumers: BTreeSet<&str> = spec
                 .steps
                 .iter()

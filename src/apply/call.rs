@@ -82,7 +82,8 @@ pub trait Executor: Send + Sync {
     /// With [`ActionCall::doubtful`], it may have begun already: look at what the host knows about this attempt first.
     fn execute<'a>(&'a self, call: &'a ActionCall) -> Fut<'a, ActionEnd>;
 
-    /// Stops an attempt on its host. When it comes back, the attempt does not run any more, as far as the host can tell.
+    /// Stops an attempt on its host, or waits for its end where the step must never be interrupted. When it comes back, the
+    /// attempt does not run any more.
     fn cancel<'a>(&'a self, call: &'a ActionCall) -> Fut<'a, ()>;
 }
 

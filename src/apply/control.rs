@@ -102,10 +102,7 @@ impl Policy {
     /// The policy that a plan holds. Anything that cannot be read is as strict as can be.
     pub fn of(spec: &Spec) -> Policy {
         let option = |name: &str| spec.intent.options.get(name).map(String::as_str);
-        let workers = spec
-            .hosts
-            .iter()
-            .filter(|host| host.role == Some(Role::Worker));
+        let workers = spec.hosts.iter().filter(|host| host.role == Some(Role::Worker));
         let workers = u32::try_from(workers.count()).unwrap_or(u32::MAX);
         Policy {
             on_failure: match option("on-failure") {

@@ -12,7 +12,7 @@ use super::outputs::{self, Inputs, OutputError, OutputValue, Recorded, Values};
 use super::scheduler::{Ended, Frame, Scheduler, State, bound};
 use super::secret::Secret;
 use super::task::{Halt, attempt};
-use crate::model::{At, OnFailure, Role, Spec, Stage, Step};
+use crate::model::{At, Cancel, OnFailure, Role, Spec, Stage, Step};
 use crate::plan::{RollbackError, RowsError, Workload};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -261,6 +261,14 @@ fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
+fn place_of(at: At, host: usize, lead: Option<u32>) -> Option<usize> {
+    match at {
+        At::Subject => Some(host),
+        At::Lead => lead.map(|lead| lead as usize),
+        At::Operator => None,
+    }
+}
+
 /// Rows of the plan by id.
 struct Places {
     actions: HashMap<String, usize>,
@@ -279,9 +287,18 @@ impl Places {
                 .or_insert_with(|| Some(action.id.clone()));
         }
         Places {
-            actions: (0..).zip(&spec.actions).map(|(at, it)| (it.id.clone(), at)).collect(),
-            steps: (0..).zip(&spec.steps).map(|(at, it)| (it.id.clone(), at)).collect(),
-            hosts: (0..).zip(&spec.hosts).map(|(at, it)| (it.id.clone(), at)).collect(),
+            actions: (0..)
+                .zip(&spec.actions)
+                .map(|(at, it)| (it.id.clone(), at))
+                .collect(),
+            steps: (0..)
+                .zip(&spec.steps)
+                .map(|(at, it)| (it.id.clone(), at))
+                .collect(),
+            hosts: (0..)
+                .zip(&spec.hosts)
+                .map(|(at, it)| (it.id.clone(), at))
+                .collect(),
             only: only
                 .into_iter()
                 .filter_map(|(step, action)| Some((step, action?)))
@@ -461,6 +478,9 @@ impl Run {
             undos: count(frame.rows().actions.len().saturating_sub(undone.len())),
             loses: self.loses(spec),
         });
+        if !self.let_go(spec).await? {
+            return Ok(Outcome::Undecided);
+        }
         // A new request to stop is needed to stop the way back.
         self.signals = match self.signals.first() {
             Some(first) => Signals::again(first),
@@ -482,6 +502,76 @@ impl Run {
         })
     }
 
+    /// Before anything is undone, what an earlier run left running is brought to its end: an undo beside it would work
+    /// against it. False when something runs on.
+    async fn let_go(&mut self, spec: &Spec) -> Result<bool, RunError> {
+        let open: Vec<(String, u32)> = self
+            .book
+            .open
+            .iter()
+            .filter(|((verb, _), _)| *verb == Verb::Run)
+            .map(|((_, action), attempt)| (action.clone(), *attempt))
+            .collect();
+        let lead = Frame::forward(spec).lead();
+        let mut tasks = JoinSet::new();
+        for (id, attempt) in open {
+            let Some(call) = self.open_call(&id, attempt, lead) else {
+                continue;
+            };
+            let executor = Arc::clone(&self.executor);
+            // What must not be interrupted is waited for instead.
+            let limit = match call.step().cancel {
+                Cancel::Never => call.deadline,
+                _ => self.limits.cancel,
+            };
+            tasks.spawn(async move {
+                let ended = tokio::time::timeout(limit, executor.cancel(&call)).await;
+                (id, attempt, ended.is_ok())
+            });
+        }
+        let mut gone = true;
+        while let Some(joined) = tasks.join_next().await {
+            let (id, attempt, ended) = match joined {
+                Ok(joined) => joined,
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Err(_) => continue,
+            };
+            if ended {
+                let reason = Reason::new("it was stopped, because everything is undone");
+                let end = EndKind::Cancelled;
+                self.result(&id, Verb::Run, attempt, end, BTreeMap::new(), Some(&reason))?;
+            } else {
+                gone = false;
+                self.running.push(id);
+            }
+        }
+        self.running.sort();
+        Ok(gone)
+    }
+
+    /// An attempt of an earlier run, as far as stopping it needs.
+    fn open_call(&self, id: &str, attempt: u32, lead: Option<u32>) -> Option<ActionCall> {
+        let action = *self.places.actions.get(id)?;
+        let row = &self.spec.actions[action];
+        let step = *self.places.steps.get(&row.step)?;
+        let host = *self.places.hosts.get(&row.host)?;
+        let step_row = &self.spec.steps[step];
+        Some(ActionCall {
+            spec: Arc::clone(&self.spec),
+            action,
+            step,
+            host,
+            at: place_of(step_row.at, host, lead),
+            events: self.events.clone(),
+            doubtful: AtomicBool::new(true),
+            seen: Mutex::default(),
+            verb: Verb::Run,
+            attempt,
+            deadline: Duration::from_secs(u64::from(step_row.timeout_s.max(1))),
+            inputs: Inputs::default(),
+        })
+    }
+
     /// What undoing the latest stage that was begun loses.
     fn loses(&self, spec: &Spec) -> String {
         let begun: BTreeSet<&str> = self
@@ -492,7 +582,10 @@ impl Run {
             .filter_map(|action| spec.steps.get(*self.places.steps.get(&action.step)?))
             .map(|step| step.stage.as_str())
             .collect();
-        let latest = spec.stages.iter().rfind(|stage| begun.contains(stage.id.as_str()));
+        let latest = spec
+            .stages
+            .iter()
+            .rfind(|stage| begun.contains(stage.id.as_str()));
         latest.map_or_else(String::new, |stage| stage.undo_loses.clone())
     }
 
@@ -738,11 +831,7 @@ impl Run {
             action: place,
             step,
             host,
-            at: match step_row.at {
-                At::Subject => Some(host),
-                At::Lead => drive.lead.map(|lead| lead as usize),
-                At::Operator => None,
-            },
+            at: place_of(step_row.at, host, drive.lead),
             events: self.events.clone(),
             doubtful: AtomicBool::new(open.is_some()),
             seen: Mutex::default(),
@@ -788,7 +877,14 @@ impl Run {
         tries: u32,
         reason: &Reason,
     ) -> io::Result<()> {
-        self.result(call.id(), call.verb, call.attempt, EndKind::Temporary, BTreeMap::new(), Some(reason))?;
+        self.result(
+            call.id(),
+            call.verb,
+            call.attempt,
+            EndKind::Temporary,
+            BTreeMap::new(),
+            Some(reason),
+        )?;
         let next = match self.call(drive, action) {
             Ok(next) => next,
             Err(error) => {
@@ -804,7 +900,11 @@ impl Run {
         })?;
         self.intent(&next)?;
         let factor = 2u32.saturating_pow(tries - 1);
-        let delay = self.limits.retry_first.saturating_mul(factor).min(self.limits.retry_most);
+        let delay = self
+            .limits
+            .retry_first
+            .saturating_mul(factor)
+            .min(self.limits.retry_most);
         self.events.emit(Event::ActionRetry {
             action: next.id().to_owned(),
             verb: next.verb,
@@ -843,7 +943,10 @@ impl Run {
     fn settle(&mut self, drive: &mut Drive<'_>, action: u32, attempt: u32, end: ActionEnd) -> io::Result<()> {
         let id = drive.load.indexed.id(action).to_owned();
         let now = self.now_ms();
-        let start_ms = drive.running.remove(&action).map_or(now, |running| running.start_ms);
+        let start_ms = drive
+            .running
+            .remove(&action)
+            .map_or(now, |running| running.start_ms);
         drive.times[action as usize] = now - start_ms;
         let span = drive.span.get_or_insert((start_ms, now));
         *span = (span.0.min(start_ms), span.1.max(now));
@@ -855,7 +958,9 @@ impl Run {
         });
         let (kind, cause, reason) = match end {
             ActionEnd::Done(values) => {
-                let recorded = values.iter().map(|(name, value)| (name.clone(), value.recorded()));
+                let recorded = values
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.recorded()));
                 self.result(&id, drive.verb, attempt, EndKind::Done, recorded.collect(), None)?;
                 for (name, value) in values {
                     if let OutputValue::Secret(secret) = value {
@@ -980,7 +1085,11 @@ impl Run {
             .filter_map(|failure| self.places.actions.get(&failure.action))
             .map(|place| self.spec.actions[*place].host.as_str())
             .collect();
-        let managers = self.spec.hosts.iter().filter(|host| host.role == Some(Role::Manager));
+        let managers = self
+            .spec
+            .hosts
+            .iter()
+            .filter(|host| host.role == Some(Role::Manager));
         let (gone, there): (Vec<_>, Vec<_>) = managers.partition(|host| lost.contains(host.id.as_str()));
         if there.len() > gone.len() {
             drive.scheduler.leave_out(drive.load.host[action as usize]);

@@ -121,7 +121,9 @@ pub enum JournalError {
         why: String,
     },
     /// A format that this build cannot read.
-    #[error("the journal has format {0}, and this mkectl reads {JOURNAL_FORMAT}; use the mkectl that wrote it")]
+    #[error(
+        "the journal has format {0}, and this mkectl reads {JOURNAL_FORMAT}; use the mkectl that wrote it"
+    )]
     Version(String),
     /// It belongs to another plan.
     #[error("the journal belongs to the plan {found}, not to {wanted}; use the plan that the run began with")]

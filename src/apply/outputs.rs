@@ -122,9 +122,7 @@ fn version(text: &str) -> bool {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let whole = parts.next().is_some_and(digits) && parts.next().is_some_and(digits);
     let last = parts.next().unwrap_or_default();
-    let end = last
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(last.len());
+    let end = last.find(|c: char| !c.is_ascii_digit()).unwrap_or(last.len());
     whole && end > 0 && (end == last.len() || "-+.".contains(&last[end..=end]))
 }
 
@@ -339,9 +337,17 @@ mod tests {
         let hash = "0a".repeat(32);
         let name = "n".repeat(64);
         let cases: &[(ValueType, &[&str], &[&str])] = &[
-            (ValueType::Integer, &["0", "18446744073709551616"], &["", "-1", "1\n", "0x1", "१"]),
+            (
+                ValueType::Integer,
+                &["0", "18446744073709551616"],
+                &["", "-1", "1\n", "0x1", "१"],
+            ),
             (ValueType::Sha256, &[&hash], &["", "sha256:0a", &hash[1..]]),
-            (ValueType::Word, &["a:b/c@d+e-f_g.", "x"], &["", "a b", "a;b", "$x", "a\n"]),
+            (
+                ValueType::Word,
+                &["a:b/c@d+e-f_g.", "x"],
+                &["", "a b", "a;b", "$x", "a\n"],
+            ),
             (
                 ValueType::Version,
                 &["1.2.3", "v1.32.11+k0s.0", "1.2.3-rc1", "3.8.5.1"],
@@ -349,8 +355,23 @@ mod tests {
             ),
             (
                 ValueType::Address,
-                &["10.0.0.1", "::1", "[fd00::1]:6443", "mke.example.com:443", "host_1"],
-                &["", "a b", "10.0.0.1:0", "a..b", "-a", "[10.0.0.1]:1", "a:b:c", &name],
+                &[
+                    "10.0.0.1",
+                    "::1",
+                    "[fd00::1]:6443",
+                    "mke.example.com:443",
+                    "host_1",
+                ],
+                &[
+                    "",
+                    "a b",
+                    "10.0.0.1:0",
+                    "a..b",
+                    "-a",
+                    "[10.0.0.1]:1",
+                    "a:b:c",
+                    &name,
+                ],
             ),
         ];
         for (kind, right, wrong) in cases {
@@ -362,7 +383,10 @@ mod tests {
             }
         }
         let long = "1".repeat(VALUE_LIMIT + 1);
-        assert_eq!(check_value(&long, Some(ValueType::Integer)), Err("longer than 4 KiB"));
+        assert_eq!(
+            check_value(&long, Some(ValueType::Integer)),
+            Err("longer than 4 KiB")
+        );
         assert_eq!(check_value(&long[1..], Some(ValueType::Integer)), Ok(()));
     }
 }

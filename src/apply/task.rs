@@ -1,8 +1,8 @@
 //! One attempt at one action, with its deadline, lost connections and cancellation.
 
 use super::call::{ActionCall, ActionEnd, Executor, Reason};
-use super::events::{Event, millis};
 use super::engine::Limits;
+use super::events::{Event, millis};
 use crate::model::Cancel;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -117,7 +117,10 @@ pub fn bound(load: &Workload<'_>, width: u32) -> u64 {
         .filter(remote)
         .map(|action| load.seconds[action as usize])
         .sum();
-    let critical = actions.clone().map(|action| load.remaining[action as usize]).max();
+    let critical = actions
+        .clone()
+        .map(|action| load.remaining[action as usize])
+        .max();
     let mut bound = work.div_ceil(u64::from(width.max(1))).max(critical.unwrap_or(0));
     let mut budgets: Vec<Option<(u64, u64, u64)>> = vec![None; load.capacity.len()];
     for action in actions {

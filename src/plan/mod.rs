@@ -32,8 +32,8 @@ mod wiring;
 pub mod write;
 
 pub use error::{BuildError, Problem};
-pub use graph::{Graph, Undecided, build, build_with};
 pub use estimate::bound;
+pub use graph::{Graph, Undecided, build, build_with};
 pub use indexed::{Indexed, Rows, RowsError};
 pub use read::{PlanError, read};
 pub use rollback::{Rollback, RollbackError, UndoRow, UndoStep, describe, rollback};

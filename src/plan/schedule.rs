@@ -4,8 +4,8 @@
 //! The [`Scheduler`] is the one of apply. Integers only, so that a plan says the same wherever it is made.
 
 use super::indexed::Indexed;
-use super::selection::Selection;
 use super::scheduler::{Ended, Scheduler};
+use super::selection::Selection;
 use crate::model::{At, Budget};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};

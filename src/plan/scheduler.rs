@@ -87,7 +87,11 @@ impl<'w> Scheduler<'w> {
                 .collect(),
             state: vec![State::Waiting; actions],
             queues: load.classes.iter().map(|_| BinaryHeap::new()).collect(),
-            free: load.capacity.iter().map(|capacity| i64::from(*capacity)).collect(),
+            free: load
+                .capacity
+                .iter()
+                .map(|capacity| i64::from(*capacity))
+                .collect(),
             connections: width.max(1),
             sessions: vec![SESSIONS_PER_HOST; load.hosts],
             changing: vec![false; load.hosts],

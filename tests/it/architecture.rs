@@ -20,7 +20,10 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("convert", with(&["catalogue", "source"])),
         ("plan", with(&["catalogue", "source", "convert"])),
         // What runs is in the plan: apply needs nothing of what made it.
-        ("apply", BTreeSet::from(["json", "text", "model", "options", "plan"])),
+        (
+            "apply",
+            BTreeSet::from(["json", "text", "model", "options", "plan"]),
+        ),
         ("report", with(&["catalogue", "plan"])),
         (
             "cli",
