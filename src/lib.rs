@@ -7,10 +7,12 @@
 //! Dependencies point one way; `tests/it/architecture.rs` holds them to it:
 //!
 //! ```text
-//! cli → report → model
-//!  ↓  ↘ plan → catalogue, convert → source → model
+//! cli → report, apply → model
+//!  ↓  ↘       ↓
+//!  ↓     plan → catalogue, convert → source → model
 //! ```
 
+pub mod apply;
 pub mod catalogue;
 pub mod cli;
 pub mod convert;

@@ -76,7 +76,7 @@ pub fn estimate(
     Estimate {
         total_s: seconds(total),
         critical_path_s: seconds(critical),
-        bound_s: seconds(bound(load, width).max(critical)),
+        bound_s: seconds(bound(load, width)),
         width,
         api_outage_s: since(answers),
         login_outage_s: since(logins),
@@ -102,9 +102,10 @@ fn api_checks(catalogue: &Catalogue) -> Option<Vec<&str>> {
     (!needs.is_empty()).then_some(needs)
 }
 
-/// No run can be shorter: neither than all work over all connections, nor, for any budget, than the shortest way to the
-/// first that holds it, everything that must be held divided by its capacity, and the shortest way after one that held it.
-fn bound(load: &Workload<'_>, width: u32) -> u64 {
+/// No run can be shorter: neither than its longest chain, nor than all work over all connections, nor, for any budget, than
+/// the shortest way to the first that holds it, everything that must be held divided by its capacity, and the shortest way
+/// after one that held it.
+pub fn bound(load: &Workload<'_>, width: u32) -> u64 {
     let remote = |action: &u32| {
         load.indexed
             .step(*action)
@@ -116,7 +117,11 @@ fn bound(load: &Workload<'_>, width: u32) -> u64 {
         .filter(remote)
         .map(|action| load.seconds[action as usize])
         .sum();
-    let mut bound = work.div_ceil(u64::from(width.max(1)));
+    let critical = actions
+        .clone()
+        .map(|action| load.remaining[action as usize])
+        .max();
+    let mut bound = work.div_ceil(u64::from(width.max(1))).max(critical.unwrap_or(0));
     let mut budgets: Vec<Option<(u64, u64, u64)>> = vec![None; load.capacity.len()];
     for action in actions {
         for &(budget, end) in &load.takes[action as usize] {

@@ -22,8 +22,16 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("source", with(&[])),
         ("convert", with(&["catalogue", "source"])),
         ("plan", with(&["catalogue", "source", "convert"])),
+        // What runs is in the plan: apply needs nothing of what made it.
+        (
+            "apply",
+            BTreeSet::from(["json", "text", "model", "options", "plan"]),
+        ),
         ("report", with(&["catalogue", "plan"])),
-        ("cli", with(&["catalogue", "source", "convert", "plan", "report"])),
+        (
+            "cli",
+            with(&["catalogue", "source", "convert", "plan", "apply", "report"]),
+        ),
     ])
 }
 

@@ -1,5 +1,6 @@
 //! Integration tests: one binary, one file per area.
 
+mod apply;
 mod architecture;
 mod catalogue;
 mod checks;

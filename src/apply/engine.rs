@@ -1,0 +1,1127 @@
+//! The engine: one loop that asks the scheduler what may start, writes the journal, executes and decides.
+//!
+//! In each turn everything that has ended is taken in, then everything that may start is chosen, then all of it goes into
+//! the journal with one sync, and only then the chosen actions begin.
+
+use super::book::{Book, Crossed};
+use super::call::{ActionCall, ActionEnd, Executor, Reason, Verb};
+use super::control::{Cause, Control, Decision, Interrupt, Moment, Policy, Reaction, Signals, decide};
+use super::events::{EndKind, Event, Events, millis};
+use super::journal::{JOURNAL_FORMAT, Journal, JournalError, Record};
+use super::outputs::{self, Inputs, OutputError, OutputValue, Recorded, Values};
+use super::scheduler::{Ended, Frame, Scheduler, State, bound};
+use super::secret::Secret;
+use super::task::{Halt, attempt};
+use crate::model::{At, Cancel, OnFailure, Role, Spec, Stage, Step};
+use crate::plan::{RollbackError, RowsError, Workload};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How long the engine waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Before the first new attempt; doubled each time.
+    pub retry_first: Duration,
+    /// Before any new attempt, at most.
+    pub retry_most: Duration,
+    /// For a host that cannot be reached.
+    pub unreachable: Duration,
+    /// For a host to confirm a cancellation.
+    pub cancel: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            retry_first: Duration::from_secs(2),
+            retry_most: Duration::from_secs(60),
+            unreachable: Duration::from_secs(600),
+            cancel: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Which way to go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// On with the plan; a rollback that was begun goes on as one.
+    #[default]
+    Forward,
+    /// Back, because a person says so.
+    Back,
+}
+
+/// Everything that a run takes.
+pub struct Setup {
+    /// The plan, as [`plan::read`](crate::plan::read()) verified it.
+    pub spec: Arc<Spec>,
+    /// Its digest.
+    pub digest: String,
+    /// Executes actions.
+    pub executor: Arc<dyn Executor>,
+    /// Where records go.
+    pub journal: Journal,
+    /// The records of earlier runs; empty for the first.
+    pub earlier: Vec<Record>,
+    /// Where events go.
+    pub events: Events,
+    /// Requests to stop.
+    pub control: Control,
+    /// Secrets of the plan by name.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Connections at once.
+    pub width: u32,
+    /// Stop after this stage.
+    pub until: Option<String>,
+    /// What failures lead to.
+    pub policy: Policy,
+    /// Which way to go.
+    pub direction: Direction,
+    /// How long to wait.
+    pub limits: Limits,
+}
+
+/// Why there was no run, or why it broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The rows of the plan are no graph.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+    /// There is no way back.
+    #[error(transparent)]
+    Rollback(#[from] RollbackError),
+    /// The journal of earlier runs cannot be used.
+    #[error(transparent)]
+    Earlier(#[from] JournalError),
+    /// The journal cannot be written. What ran has ended; the hosts know how.
+    #[error("the journal cannot be written: {0}; make room for it, then run `mkectl apply --resume`")]
+    Journal(#[from] io::Error),
+    /// Everything was done, or undone.
+    #[error("this plan is used up; make a new one")]
+    UsedUp,
+    /// `--until` names no stage.
+    #[error("{0} is no stage of this plan; `mkectl show` lists them")]
+    Stage(String),
+    /// The plan says that it must not be applied.
+    #[error("this plan cannot be applied: {0}")]
+    NotApplyable(String),
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything is done, but for hosts that were left out.
+    Done,
+    /// It stopped where `--until` says, before this stage.
+    Gate(String),
+    /// It failed or was interrupted before any change.
+    NothingChanged,
+    /// Everything was undone.
+    RolledBack,
+    /// It failed or was interrupted; it can be resumed.
+    Paused,
+    /// A person must decide.
+    Undecided,
+    /// It let go of what runs on hosts.
+    Detached,
+}
+
+impl Outcome {
+    /// Its name in journal and events.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Outcome::Done => "done",
+            Outcome::Gate(_) => "gate",
+            Outcome::NothingChanged => "nothing-changed",
+            Outcome::RolledBack => "rolled-back",
+            Outcome::Paused => "paused",
+            Outcome::Undecided => "undecided",
+            Outcome::Detached => "detached",
+        }
+    }
+}
+
+/// An action that did not end well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Action.
+    pub action: String,
+    /// What was done.
+    pub verb: Verb,
+    /// How it ended.
+    pub end: EndKind,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// When an action ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Action.
+    pub action: String,
+    /// What was done.
+    pub verb: Verb,
+    /// Start of its first attempt in this run, in milliseconds from the start of the run.
+    pub start_ms: u64,
+    /// End of its last attempt.
+    pub end_ms: u64,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunResult {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The first request to stop.
+    pub interrupted: Option<Interrupt>,
+    /// What did not end well, in order.
+    pub failures: Vec<Failure>,
+    /// Hosts that were left out.
+    pub left_out: BTreeSet<String>,
+    /// Actions that may still run on their hosts.
+    pub running: Vec<String>,
+    /// Undos that remain, when a rollback could not be finished.
+    pub remaining: Vec<String>,
+    /// When each action of this run ran, in the order of their ends.
+    pub timings: Vec<Timing>,
+    /// From the first start to the last end of the way forward.
+    pub achieved_ms: u64,
+    /// No run with these times of actions could have been shorter.
+    pub bound_ms: u64,
+    /// Everything that is known about the plan now.
+    pub book: Book,
+}
+
+impl RunResult {
+    /// Exit status of the process.
+    pub fn exit(&self) -> u8 {
+        match (&self.outcome, self.interrupted) {
+            (Outcome::Done, _) if self.left_out.is_empty() => 0,
+            (Outcome::NothingChanged, Some(Interrupt::Int)) => 130,
+            (Outcome::NothingChanged, Some(Interrupt::Term)) => 143,
+            (Outcome::NothingChanged, None) => 10,
+            (Outcome::Done | Outcome::Paused | Outcome::Detached, _) => 11,
+            (Outcome::Undecided, _) => 12,
+            (Outcome::RolledBack, _) => 13,
+            (Outcome::Gate(_), _) => 14,
+        }
+    }
+}
+
+/// Runs a plan, or goes on with it, or undoes it. Dropping the future is a crash: nothing is cleaned up, and a later run
+/// goes on from the journal.
+///
+/// # Errors
+///
+/// [`RunError`]: nothing was begun, or the journal broke off. Failures of actions are no errors.
+pub async fn run(setup: Setup) -> Result<RunResult, RunError> {
+    let book = Book::read(&setup.digest, &setup.earlier)?;
+    if book.used_up {
+        return Err(RunError::UsedUp);
+    }
+    if !setup.spec.intent.applyable {
+        return Err(RunError::NotApplyable(setup.spec.intent.not_applyable.join("; ")));
+    }
+    let spec = Arc::clone(&setup.spec);
+    let frame = Frame::forward(&spec);
+    let until = match &setup.until {
+        Some(stage) => Some(frame.stage(stage).ok_or_else(|| RunError::Stage(stage.clone()))?),
+        None => None,
+    };
+    let back = setup.direction == Direction::Back || book.rolling_back;
+    let resumed = book.begun;
+    let mut run = Run::new(setup, book);
+    run.record(Record::Start {
+        format: JOURNAL_FORMAT.to_owned(),
+        plan: run.digest.clone(),
+        run: run.events.run().to_owned(),
+        at: run.events.clock().timestamp(),
+    })?;
+    run.events.emit(Event::RunStart {
+        plan: run.digest.clone(),
+        width: run.width,
+        actions: count(spec.actions.len()),
+        done: count(run.book.done.len()),
+        resumed,
+    });
+    let outcome = if back {
+        run.back(&spec).await?
+    } else {
+        run.forward(&spec, &frame, until).await?
+    };
+    run.end(outcome).await
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn place_of(at: At, host: usize, lead: Option<u32>) -> Option<usize> {
+    match at {
+        At::Subject => Some(host),
+        At::Lead => lead.map(|lead| lead as usize),
+        At::Operator => None,
+    }
+}
+
+/// Rows of the plan by id.
+struct Places {
+    actions: HashMap<String, usize>,
+    steps: HashMap<String, usize>,
+    hosts: HashMap<String, usize>,
+    /// The action of each step that has only one.
+    only: HashMap<String, String>,
+}
+
+impl Places {
+    fn new(spec: &Spec) -> Places {
+        let mut only: HashMap<String, Option<String>> = HashMap::new();
+        for action in &spec.actions {
+            only.entry(action.step.clone())
+                .and_modify(|known| *known = None)
+                .or_insert_with(|| Some(action.id.clone()));
+        }
+        Places {
+            actions: (0..)
+                .zip(&spec.actions)
+                .map(|(at, it)| (it.id.clone(), at))
+                .collect(),
+            steps: (0..)
+                .zip(&spec.steps)
+                .map(|(at, it)| (it.id.clone(), at))
+                .collect(),
+            hosts: (0..)
+                .zip(&spec.hosts)
+                .map(|(at, it)| (it.id.clone(), at))
+                .collect(),
+            only: only
+                .into_iter()
+                .filter_map(|(step, action)| Some((step, action?)))
+                .collect(),
+        }
+    }
+}
+
+struct Run {
+    spec: Arc<Spec>,
+    digest: String,
+    executor: Arc<dyn Executor>,
+    journal: Journal,
+    events: Events,
+    control: Control,
+    signals: Signals,
+    secrets: BTreeMap<String, Secret>,
+    made: BTreeMap<(String, String), Secret>,
+    width: u32,
+    policy: Policy,
+    limits: Limits,
+    places: Places,
+    book: Book,
+    failures: Vec<Failure>,
+    running: Vec<String>,
+    remaining: Vec<String>,
+    timings: Vec<Timing>,
+    began: Duration,
+    achieved_ms: u64,
+    bound_ms: u64,
+}
+
+impl Values for Run {
+    fn output(&self, action: &str, name: &str) -> Option<OutputValue> {
+        match self.book.done.get(action)?.get(name)? {
+            Recorded::Value(text) => Some(OutputValue::Value(text.clone())),
+            Recorded::File(file) => Some(OutputValue::File(file.clone())),
+            Recorded::Secret => {
+                let secret = self.made.get(&(action.to_owned(), name.to_owned()))?;
+                Some(OutputValue::Secret(secret.clone()))
+            }
+        }
+    }
+
+    fn secret(&self, name: &str) -> Option<Secret> {
+        self.secrets.get(name).cloned()
+    }
+
+    fn has(&self, action: &str) -> bool {
+        self.places.actions.contains_key(action)
+    }
+
+    fn only(&self, step: &str) -> Option<&str> {
+        self.places.only.get(step).map(String::as_str)
+    }
+}
+
+/// One way through a graph.
+struct Drive<'w> {
+    verb: Verb,
+    lead: Option<u32>,
+    load: &'w Workload<'w>,
+    scheduler: Scheduler<'w>,
+    tasks: JoinSet<(u32, Arc<ActionCall>, ActionEnd)>,
+    halt: watch::Sender<Halt>,
+    next: Vec<(u32, Arc<ActionCall>, Duration)>,
+    running: BTreeMap<u32, Running>,
+    times: Vec<u64>,
+    span: Option<(u64, u64)>,
+    worst: Option<(Cause, OnFailure)>,
+    detached: bool,
+    stage_left: Vec<usize>,
+    stage_begun: Vec<bool>,
+}
+
+struct Running {
+    start_ms: u64,
+    tries: u32,
+}
+
+impl Run {
+    fn new(setup: Setup, book: Book) -> Run {
+        Run {
+            places: Places::new(&setup.spec),
+            began: setup.events.clock().elapsed(),
+            spec: setup.spec,
+            digest: setup.digest,
+            executor: setup.executor,
+            journal: setup.journal,
+            events: setup.events,
+            control: setup.control,
+            signals: Signals::default(),
+            secrets: setup.secrets,
+            made: BTreeMap::new(),
+            width: setup.width.max(1),
+            policy: setup.policy,
+            limits: setup.limits,
+            book,
+            failures: Vec::new(),
+            running: Vec::new(),
+            remaining: Vec::new(),
+            timings: Vec::new(),
+            achieved_ms: 0,
+            bound_ms: 0,
+        }
+    }
+
+    fn record(&mut self, record: Record) -> io::Result<()> {
+        self.journal.add(&record)?;
+        self.book.apply(&record);
+        Ok(())
+    }
+
+    fn at(&self) -> String {
+        self.events.clock().timestamp()
+    }
+
+    fn now_ms(&self) -> u64 {
+        millis(self.events.clock().elapsed().saturating_sub(self.began))
+    }
+
+    async fn forward(
+        &mut self,
+        spec: &Spec,
+        frame: &Frame<'_>,
+        until: Option<u32>,
+    ) -> Result<Outcome, RunError> {
+        let done = self.book.still_done(spec);
+        let left_out = self.book.left_out.clone();
+        let end = self.drive(frame, Verb::Run, &done, &left_out, until).await?;
+        if end.detached {
+            return Ok(Outcome::Detached);
+        }
+        if end.finished {
+            return Ok(Outcome::Done);
+        }
+        let Some((cause, stage)) = end.worst else {
+            // Without a failure something can only wait for a stage that is not open.
+            let next = until.and_then(|until| spec.stages.get(until as usize + 1));
+            return Ok(next.map_or(Outcome::Undecided, |stage| Outcome::Gate(stage.id.clone())));
+        };
+        // Decided again when all has ended: what ran meanwhile may have crossed a line.
+        let decision = match decide(&self.moment(cause, stage, false)) {
+            Decision::Quarantine => Decision::Pause,
+            decision => decision,
+        };
+        self.record(Record::Decision {
+            at: self.at(),
+            cause,
+            decision,
+        })?;
+        self.events.emit(Event::Decided {
+            cause,
+            action: self.failures.last().map(|failure| failure.action.clone()),
+            decision,
+        });
+        match decision {
+            Decision::Nothing => Ok(Outcome::NothingChanged),
+            Decision::Pause | Decision::Quarantine => Ok(Outcome::Paused),
+            Decision::Undecided => Ok(Outcome::Undecided),
+            Decision::Rollback => self.back(spec).await,
+        }
+    }
+
+    /// Undoes everything that was begun.
+    async fn back(&mut self, spec: &Spec) -> Result<Outcome, RunError> {
+        let frame = Frame::backward(spec, &self.book.intents)?;
+        if !self.book.rolling_back {
+            self.record(Record::Decision {
+                at: self.at(),
+                cause: Cause::Interrupted,
+                decision: Decision::Rollback,
+            })?;
+        }
+        let undone = self.book.undone.clone();
+        self.events.emit(Event::RollbackStart {
+            undos: count(frame.rows().actions.len().saturating_sub(undone.len())),
+            loses: self.loses(spec),
+        });
+        if !self.let_go(spec).await? {
+            return Ok(Outcome::Undecided);
+        }
+        // A new request to stop is needed to stop the way back.
+        self.signals = match self.signals.first() {
+            Some(first) => Signals::again(first),
+            None => Signals::default(),
+        };
+        let end = self
+            .drive(&frame, Verb::Undo, &undone, &BTreeSet::new(), None)
+            .await?;
+        let rows = frame.rows().actions.iter();
+        self.remaining = rows
+            .filter(|action| !self.book.undone.contains(&action.id))
+            .map(|action| action.id.clone())
+            .collect();
+        Ok(match end {
+            end if end.detached => Outcome::Detached,
+            _ if self.remaining.is_empty() => Outcome::RolledBack,
+            end if end.worst.is_some_and(|(cause, _)| cause == Cause::Interrupted) => Outcome::Paused,
+            _ => Outcome::Undecided,
+        })
+    }
+
+    /// Before anything is undone, what an earlier run left running is brought to its end: an undo beside it would work
+    /// against it. False when something runs on.
+    async fn let_go(&mut self, spec: &Spec) -> Result<bool, RunError> {
+        let open: Vec<(String, u32)> = self
+            .book
+            .open
+            .iter()
+            .filter(|((verb, _), _)| *verb == Verb::Run)
+            .map(|((_, action), attempt)| (action.clone(), *attempt))
+            .collect();
+        let lead = Frame::forward(spec).lead();
+        let mut tasks = JoinSet::new();
+        for (id, attempt) in open {
+            let Some(call) = self.open_call(&id, attempt, lead) else {
+                continue;
+            };
+            let executor = Arc::clone(&self.executor);
+            // What must not be interrupted is waited for instead.
+            let limit = match call.step().cancel {
+                Cancel::Never => call.deadline,
+                _ => self.limits.cancel,
+            };
+            tasks.spawn(async move {
+                let ended = tokio::time::timeout(limit, executor.cancel(&call)).await;
+                (id, attempt, ended.is_ok())
+            });
+        }
+        let mut gone = true;
+        while let Some(joined) = tasks.join_next().await {
+            let (id, attempt, ended) = match joined {
+                Ok(joined) => joined,
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Err(_) => continue,
+            };
+            if ended {
+                let reason = Reason::new("it was stopped, because everything is undone");
+                let end = EndKind::Cancelled;
+                self.result(&id, Verb::Run, attempt, end, BTreeMap::new(), Some(&reason))?;
+            } else {
+                gone = false;
+                self.running.push(id);
+            }
+        }
+        self.running.sort();
+        Ok(gone)
+    }
+
+    /// An attempt of an earlier run, as far as stopping it needs.
+    fn open_call(&self, id: &str, attempt: u32, lead: Option<u32>) -> Option<ActionCall> {
+        let action = *self.places.actions.get(id)?;
+        let row = &self.spec.actions[action];
+        let step = *self.places.steps.get(&row.step)?;
+        let host = *self.places.hosts.get(&row.host)?;
+        let step_row = &self.spec.steps[step];
+        Some(ActionCall {
+            spec: Arc::clone(&self.spec),
+            action,
+            step,
+            host,
+            at: place_of(step_row.at, host, lead),
+            events: self.events.clone(),
+            doubtful: AtomicBool::new(true),
+            seen: Mutex::default(),
+            verb: Verb::Run,
+            attempt,
+            deadline: Duration::from_secs(u64::from(step_row.timeout_s.max(1))),
+            inputs: Inputs::default(),
+        })
+    }
+
+    /// What undoing the latest stage that was begun loses.
+    fn loses(&self, spec: &Spec) -> String {
+        let begun: BTreeSet<&str> = self
+            .book
+            .intents
+            .iter()
+            .filter_map(|id| spec.actions.get(*self.places.actions.get(id)?))
+            .filter_map(|action| spec.steps.get(*self.places.steps.get(&action.step)?))
+            .map(|step| step.stage.as_str())
+            .collect();
+        let latest = spec
+            .stages
+            .iter()
+            .rfind(|stage| begun.contains(stage.id.as_str()));
+        latest.map_or_else(String::new, |stage| stage.undo_loses.clone())
+    }
+
+    fn moment(&self, cause: Cause, stage: OnFailure, may_leave_out: bool) -> Moment {
+        let Crossed {
+            changed,
+            users_wrote,
+            no_return,
+        } = self.book.crossed(&self.spec);
+        Moment {
+            policy: self.policy.on_failure,
+            stage,
+            cause,
+            changed,
+            users_wrote,
+            no_return,
+            may_leave_out,
+        }
+    }
+
+    async fn end(mut self, outcome: Outcome) -> Result<RunResult, RunError> {
+        let used_up = match outcome {
+            Outcome::Done => self.book.left_out.is_empty(),
+            Outcome::RolledBack => true,
+            _ => false,
+        };
+        self.record(Record::End {
+            at: self.at(),
+            outcome: outcome.name().to_owned(),
+            used_up,
+        })?;
+        self.journal.commit().await?;
+        let result = RunResult {
+            outcome,
+            interrupted: self.signals.first(),
+            failures: self.failures,
+            left_out: self.book.left_out.clone(),
+            running: self.running,
+            remaining: self.remaining,
+            timings: self.timings,
+            achieved_ms: self.achieved_ms,
+            bound_ms: self.bound_ms,
+            book: self.book,
+        };
+        self.events.emit(Event::RunEnd {
+            outcome: result.outcome.name().to_owned(),
+            exit: result.exit(),
+            done: count(result.book.done.len()),
+            failed: result.failures.iter().map(|it| it.action.clone()).collect(),
+            left_out: result.left_out.iter().cloned().collect(),
+            running: result.running.clone(),
+            achieved_ms: result.achieved_ms,
+            bound_ms: result.bound_ms,
+        });
+        Ok(result)
+    }
+
+    async fn drive(
+        &mut self,
+        frame: &Frame<'_>,
+        verb: Verb,
+        done: &BTreeSet<String>,
+        left_out: &BTreeSet<String>,
+        until: Option<u32>,
+    ) -> Result<DriveEnd, RunError> {
+        let indexed = frame.indexed()?;
+        let mut load = frame.workload(&indexed);
+        let rows = frame.rows();
+        let done: BTreeSet<u32> = (0..)
+            .zip(rows.actions)
+            .filter(|(_, action)| done.contains(&action.id))
+            .map(|(at, _)| at)
+            .collect();
+        let mut drive = Drive {
+            verb,
+            lead: frame.lead(),
+            load: &load,
+            scheduler: Scheduler::resume(&load, self.width, &done),
+            tasks: JoinSet::new(),
+            halt: watch::Sender::new(Halt::No),
+            next: Vec::new(),
+            running: BTreeMap::new(),
+            times: vec![0; load.seconds.len()],
+            span: None,
+            worst: None,
+            detached: false,
+            stage_left: Vec::new(),
+            stage_begun: vec![false; rows.stages.len()],
+        };
+        if let Some(until) = until {
+            drive.scheduler.open_until(until);
+        }
+        for host in left_out {
+            if let Some(host) = self.places.hosts.get(host) {
+                drive.scheduler.leave_out(count(*host));
+            }
+        }
+        drive.count_stages();
+        let written = self.turns(&mut drive).await;
+        let Drive {
+            scheduler,
+            times,
+            span,
+            worst,
+            detached,
+            ..
+        } = drive;
+        let finished = scheduler.finished();
+        drop(scheduler);
+        written?;
+        if verb == Verb::Run {
+            load.set_times(times);
+            self.bound_ms = bound(&load, self.width);
+            self.achieved_ms = span.map_or(0, |(start, end)| end - start);
+        }
+        Ok(DriveEnd {
+            worst,
+            finished,
+            detached,
+        })
+    }
+
+    /// Turns the loop until nothing runs and nothing may start.
+    async fn turns(&mut self, drive: &mut Drive<'_>) -> io::Result<()> {
+        loop {
+            let written = self.begin(drive).await;
+            if let Err(error) = written {
+                // Without a journal nothing may begin. What runs is let end: its host keeps the result.
+                drive.halt.send_replace(Halt::Finish);
+                while drive.tasks.join_next().await.is_some() {}
+                return Err(error);
+            }
+            if drive.tasks.is_empty() {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                interrupt = self.control.next() => {
+                    let reaction = self.signals.press(interrupt);
+                    self.events.emit(Event::Interrupted { interrupt, reaction });
+                    if reaction == Reaction::Stop {
+                        drive.stop(Cause::Interrupted, OnFailure::Pause, Halt::Cancel);
+                    } else {
+                        // Letting go is all that dropping an attempt does; results that are there already are kept.
+                        drive.detached = true;
+                        while let Some(joined) = drive.tasks.try_join_next() {
+                            self.joined(drive, joined)?;
+                        }
+                        drive.tasks.abort_all();
+                        let rows = drive.load.indexed;
+                        self.running = drive.running.keys().map(|it| rows.id(*it).to_owned()).collect();
+                        return self.journal.commit().await;
+                    }
+                }
+                Some(joined) = drive.tasks.join_next() => {
+                    self.joined(drive, joined)?;
+                    while let Some(joined) = drive.tasks.try_join_next() {
+                        self.joined(drive, joined)?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Chooses what may start, writes the journal, and starts it.
+    async fn begin(&mut self, drive: &mut Drive<'_>) -> io::Result<()> {
+        while let Some(action) = drive.scheduler.next() {
+            let row = &drive.load.indexed.rows.actions[action as usize];
+            let start_ms = self.now_ms();
+            drive.running.insert(action, Running { start_ms, tries: 1 });
+            match self.call(drive, action) {
+                Ok(call) => {
+                    self.intent(&call)?;
+                    drive.next.push((action, call, Duration::ZERO));
+                }
+                Err(error) => {
+                    let reason = Reason {
+                        untouched: true,
+                        ..Reason::new(error.to_string())
+                    };
+                    let attempt = self.book.attempts.get(&(drive.verb, row.id.clone()));
+                    let attempt = attempt.copied().unwrap_or_default();
+                    self.settle(drive, action, attempt, ActionEnd::Failed(reason))?;
+                }
+            }
+        }
+        self.journal.commit().await?;
+        for (action, call, delay) in drive.next.drain(..) {
+            let stage = drive.load.indexed.stage[drive.load.indexed.step[action as usize] as usize] as usize;
+            if !std::mem::replace(&mut drive.stage_begun[stage], true) {
+                let stage = self.spec.stages[stage].id.clone();
+                self.events.emit(Event::StageStart { stage });
+            }
+            self.events.emit(Event::ActionStart {
+                action: call.id().to_owned(),
+                step: call.step().id.clone(),
+                host: call.host().id.clone(),
+                stage: call.step().stage.clone(),
+                verb: call.verb,
+                attempt: call.attempt,
+                doubtful: call.doubtful(),
+            });
+            let executor = Arc::clone(&self.executor);
+            let (limits, halt) = (self.limits, drive.halt.subscribe());
+            drive.tasks.spawn(async move {
+                let end = attempt(executor, Arc::clone(&call), limits, delay, halt).await;
+                (action, call, end)
+            });
+        }
+        Ok(())
+    }
+
+    fn intent(&mut self, call: &ActionCall) -> io::Result<()> {
+        self.record(Record::Intent {
+            at: self.at(),
+            action: call.id().to_owned(),
+            verb: call.verb,
+            attempt: call.attempt,
+        })
+    }
+
+    /// The call of an action: the attempt whose end is not known, or the next.
+    fn call(&self, drive: &Drive<'_>, action: u32) -> Result<Arc<ActionCall>, OutputError> {
+        let rows = &drive.load.indexed.rows;
+        let row = &rows.actions[action as usize];
+        let step = drive.load.indexed.step[action as usize] as usize;
+        let place = self.places.actions[&row.id];
+        let host = drive.load.host[action as usize] as usize;
+        let step_row = &self.spec.steps[step];
+        let inputs: Inputs = outputs::resolve(
+            &self.spec,
+            &self.spec.hosts[host],
+            &self.spec.actions[place],
+            step_row,
+            drive.verb,
+            self,
+        )?;
+        let key = (drive.verb, row.id.clone());
+        let open = self.book.open.get(&key).copied();
+        let attempt = open.unwrap_or_else(|| self.book.attempts.get(&key).map_or(1, |last| last + 1));
+        Ok(Arc::new(ActionCall {
+            spec: Arc::clone(&self.spec),
+            action: place,
+            step,
+            host,
+            at: place_of(step_row.at, host, drive.lead),
+            events: self.events.clone(),
+            doubtful: AtomicBool::new(open.is_some()),
+            seen: Mutex::default(),
+            verb: drive.verb,
+            attempt,
+            deadline: Duration::from_secs(u64::from(step_row.timeout_s.max(1))),
+            inputs,
+        }))
+    }
+
+    fn joined(
+        &mut self,
+        drive: &mut Drive<'_>,
+        joined: Result<(u32, Arc<ActionCall>, ActionEnd), tokio::task::JoinError>,
+    ) -> io::Result<()> {
+        let (action, call, end) = match joined {
+            Ok(joined) => joined,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => return Ok(()),
+        };
+        let end = match end {
+            ActionEnd::Done(values) if call.verb == Verb::Run => match outputs::check(call.step(), &values) {
+                Ok(()) => ActionEnd::Done(values),
+                Err(error) => ActionEnd::Failed(Reason::new(error.to_string())),
+            },
+            end => end,
+        };
+        let tries = drive.running.get(&action).map_or(1, |running| running.tries);
+        if let ActionEnd::Temporary(reason) = &end
+            && tries <= call.step().retry
+            && *drive.halt.borrow() == Halt::No
+        {
+            return self.again(drive, action, &call, tries, reason);
+        }
+        self.settle(drive, action, call.attempt, end)
+    }
+
+    fn again(
+        &mut self,
+        drive: &mut Drive<'_>,
+        action: u32,
+        call: &ActionCall,
+        tries: u32,
+        reason: &Reason,
+    ) -> io::Result<()> {
+        self.result(
+            call.id(),
+            call.verb,
+            call.attempt,
+            EndKind::Temporary,
+            BTreeMap::new(),
+            Some(reason),
+        )?;
+        let next = match self.call(drive, action) {
+            Ok(next) => next,
+            Err(error) => {
+                let end = ActionEnd::Failed(Reason::new(error.to_string()));
+                return self.settle(drive, action, call.attempt, end);
+            }
+        };
+        self.record(Record::Retry {
+            at: self.at(),
+            action: next.id().to_owned(),
+            verb: next.verb,
+            attempt: next.attempt,
+        })?;
+        self.intent(&next)?;
+        let factor = 2u32.saturating_pow(tries - 1);
+        let delay = self
+            .limits
+            .retry_first
+            .saturating_mul(factor)
+            .min(self.limits.retry_most);
+        self.events.emit(Event::ActionRetry {
+            action: next.id().to_owned(),
+            verb: next.verb,
+            attempt: next.attempt,
+            after_ms: millis(delay),
+            reason: reason.clone(),
+        });
+        if let Some(running) = drive.running.get_mut(&action) {
+            running.tries = tries + 1;
+        }
+        drive.next.push((action, next, delay));
+        Ok(())
+    }
+
+    fn result(
+        &mut self,
+        action: &str,
+        verb: Verb,
+        attempt: u32,
+        end: EndKind,
+        outputs: BTreeMap<String, Recorded>,
+        reason: Option<&Reason>,
+    ) -> io::Result<()> {
+        self.record(Record::Result {
+            at: self.at(),
+            action: action.to_owned(),
+            verb,
+            attempt,
+            end,
+            outputs,
+            reason: reason.cloned(),
+        })
+    }
+
+    /// An action has ended for good.
+    fn settle(&mut self, drive: &mut Drive<'_>, action: u32, attempt: u32, end: ActionEnd) -> io::Result<()> {
+        let id = drive.load.indexed.id(action).to_owned();
+        let now = self.now_ms();
+        let start_ms = drive
+            .running
+            .remove(&action)
+            .map_or(now, |running| running.start_ms);
+        drive.times[action as usize] = now - start_ms;
+        let span = drive.span.get_or_insert((start_ms, now));
+        *span = (span.0.min(start_ms), span.1.max(now));
+        self.timings.push(Timing {
+            action: id.clone(),
+            verb: drive.verb,
+            start_ms,
+            end_ms: now,
+        });
+        let (kind, cause, reason) = match end {
+            ActionEnd::Done(values) => {
+                let recorded = values
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.recorded()));
+                self.result(&id, drive.verb, attempt, EndKind::Done, recorded.collect(), None)?;
+                for (name, value) in values {
+                    if let OutputValue::Secret(secret) = value {
+                        self.made.insert((id.clone(), name), secret);
+                    }
+                }
+                self.told(&id, drive.verb, EndKind::Done, now - start_ms, None);
+                drive.scheduler.ended(action, Ended::Done);
+                self.stage_ended(drive, action);
+                return Ok(());
+            }
+            ActionEnd::Temporary(reason) => (EndKind::Temporary, Cause::Failed, reason),
+            ActionEnd::NotAsPlanned(reason) => (EndKind::NotAsPlanned, Cause::NotAsPlanned, reason),
+            ActionEnd::Failed(reason) => (EndKind::Failed, Cause::Failed, reason),
+            ActionEnd::Unreachable(reason) => (EndKind::Unreachable, Cause::Unreachable, reason),
+            ActionEnd::CannotTell(reason) => (EndKind::CannotTell, Cause::CannotTell, reason),
+            ActionEnd::StillRunning(reason) => {
+                self.running.push(id.clone());
+                (EndKind::StillRunning, Cause::StillRunning, reason)
+            }
+            ActionEnd::Cancelled(reason) => (EndKind::Cancelled, Cause::Interrupted, reason),
+        };
+        self.result(&id, drive.verb, attempt, kind, BTreeMap::new(), Some(&reason))?;
+        self.told(&id, drive.verb, kind, now - start_ms, Some(&reason));
+        drive.scheduler.ended(action, Ended::Failed);
+        if kind == EndKind::Cancelled {
+            return Ok(());
+        }
+        self.failures.push(Failure {
+            action: id.clone(),
+            verb: drive.verb,
+            end: kind,
+            reason: reason.clone(),
+        });
+        match drive.verb {
+            Verb::Run => self.failed(drive, action, &id, cause, &reason),
+            Verb::Undo => {
+                self.not_undone(drive, action, cause);
+                Ok(())
+            }
+        }
+    }
+
+    fn told(&self, id: &str, verb: Verb, end: EndKind, elapsed_ms: u64, reason: Option<&Reason>) {
+        self.events.emit(Event::ActionEnd {
+            action: id.to_owned(),
+            verb,
+            end,
+            elapsed_ms,
+            reason: reason.cloned(),
+        });
+    }
+
+    fn stage_ended(&self, drive: &mut Drive<'_>, action: u32) {
+        let stage = drive.load.indexed.stage[drive.load.indexed.step[action as usize] as usize] as usize;
+        drive.stage_left[stage] = drive.stage_left[stage].saturating_sub(1);
+        if drive.stage_left[stage] == 0 && drive.verb == Verb::Run {
+            let stage = self.spec.stages[stage].id.clone();
+            self.events.emit(Event::StageEnd { stage });
+        }
+    }
+
+    /// What a failure on the way forward leads to.
+    fn failed(
+        &mut self,
+        drive: &mut Drive<'_>,
+        action: u32,
+        id: &str,
+        cause: Cause,
+        reason: &Reason,
+    ) -> io::Result<()> {
+        let step: &Step = &self.spec.steps[drive.load.indexed.step[action as usize] as usize];
+        let stage: Option<&Stage> = self.spec.stages.iter().find(|stage| stage.id == step.stage);
+        let on_failure = stage.map_or(OnFailure::Pause, |stage| stage.failure);
+        let host = &self.spec.hosts[drive.load.host[action as usize] as usize];
+        if self.book.left_out.contains(&host.id) {
+            return Ok(());
+        }
+        let room = self.book.left_out.len() < self.policy.max_failed_workers as usize;
+        let worker = host.role == Some(Role::Worker);
+        let decision = decide(&self.moment(cause, on_failure, worker && room));
+        if decision == Decision::Quarantine && *drive.halt.borrow() == Halt::No {
+            let host = host.id.clone();
+            self.events.emit(Event::Decided {
+                cause,
+                action: Some(id.to_owned()),
+                decision,
+            });
+            self.record(Record::Quarantine {
+                at: self.at(),
+                host: host.clone(),
+                action: id.to_owned(),
+            })?;
+            self.events.emit(Event::HostQuarantined {
+                host,
+                action: id.to_owned(),
+                reason: reason.clone(),
+            });
+            drive.scheduler.leave_out(drive.load.host[action as usize]);
+            drive.count_stages();
+            return Ok(());
+        }
+        let halt = match decision {
+            Decision::Rollback => Halt::Cancel,
+            _ => Halt::Finish,
+        };
+        drive.stop(cause, on_failure, halt);
+        Ok(())
+    }
+
+    /// A host that cannot be reached does not keep the others from being undone, as long as a majority of managers is
+    /// there. Anything else only stops what comes after it.
+    fn not_undone(&mut self, drive: &mut Drive<'_>, action: u32, cause: Cause) {
+        drive.worst = drive.worst.max(Some((cause, OnFailure::Pause)));
+        if cause != Cause::Unreachable {
+            return;
+        }
+        let lost: BTreeSet<&str> = self
+            .failures
+            .iter()
+            .filter(|failure| failure.verb == Verb::Undo && failure.end == EndKind::Unreachable)
+            .filter_map(|failure| self.places.actions.get(&failure.action))
+            .map(|place| self.spec.actions[*place].host.as_str())
+            .collect();
+        let managers = self
+            .spec
+            .hosts
+            .iter()
+            .filter(|host| host.role == Some(Role::Manager));
+        let (gone, there): (Vec<_>, Vec<_>) = managers.partition(|host| lost.contains(host.id.as_str()));
+        if there.len() > gone.len() {
+            drive.scheduler.leave_out(drive.load.host[action as usize]);
+        }
+    }
+}
+
+impl Drive<'_> {
+    /// Starts nothing new.
+    fn stop(&mut self, cause: Cause, stage: OnFailure, halt: Halt) {
+        self.scheduler.stop();
+        let worse = self.worst.is_none_or(|(known, _)| cause > known);
+        if worse {
+            self.worst = Some((cause, stage));
+        }
+        self.halt.send_modify(|known| *known = (*known).max(halt));
+    }
+
+    /// Counts the actions of each stage that are not settled.
+    fn count_stages(&mut self) {
+        let indexed = self.load.indexed;
+        self.stage_left = vec![0; indexed.rows.stages.len()];
+        for (action, step) in (0u32..).zip(&indexed.step) {
+            if !matches!(self.scheduler.state(action), State::Done | State::LeftOut) {
+                self.stage_left[indexed.stage[*step as usize] as usize] += 1;
+            }
+        }
+    }
+}
+
+struct DriveEnd {
+    worst: Option<(Cause, OnFailure)>,
+    finished: bool,
+    detached: bool,
+}
