@@ -20,5 +20,6 @@ pub mod options;
 pub mod plan;
 pub mod report;
 pub mod source;
+pub mod ssh;
 pub mod text;
 pub mod yaml;

@@ -1,5 +1,8 @@
 //! Integration tests: one binary, one file per area.
 
+// A test that cannot go on fails by panicking.
+#![allow(clippy::unwrap_used)]
+
 mod architecture;
 mod catalogue;
 mod checks;
@@ -8,9 +11,11 @@ mod digest;
 mod examples;
 mod flags;
 mod graph;
+mod knownhosts;
 mod pipeline;
 mod rbac;
 mod report;
 mod settings;
 mod source;
+mod ssh;
 mod support;

@@ -409,6 +409,22 @@ fn hosts(text: &str) -> Result<Hosts, InputError> {
 }
 
 #[test]
+fn a_bastion_behind_a_bastion() {
+    let read = hosts(
+        "hosts:\n  - address: 203.0.113.10\n    bastion:\n      address: inner.example.com\n      bastion: {address: \
+         outer.example.com, port: 2200}\n",
+    )
+    .unwrap();
+    let inner = read.entries[0].bastion.as_ref().unwrap();
+    let outer = inner.bastion.as_ref().unwrap();
+    assert_eq!(
+        (inner.address.as_str(), outer.address.as_str(), outer.port),
+        ("inner.example.com", "outer.example.com", 2200)
+    );
+    assert!(outer.bastion.is_none());
+}
+
+#[test]
 fn both_forms_of_a_host() {
     let flat = hosts(
         "hosts:\n  - address: 203.0.113.10\n    port: 2222\n    user: ubuntu\n    keyPath: ~/my keys/id\n    \

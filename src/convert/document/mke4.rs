@@ -224,14 +224,8 @@ fn host(host: &DocumentHost) -> Node {
         node.insert("role", role.into());
     }
     let mut ssh = connection(&entry.address, entry.port, &entry.user, &entry.key_path);
-    if let Some(Bastion {
-        address,
-        port,
-        user,
-        key_path,
-    }) = &entry.bastion
-    {
-        ssh.insert("bastion", connection(address, *port, user, key_path));
+    if let Some(through) = &entry.bastion {
+        ssh.insert("bastion", bastion(through));
     }
     node.insert("ssh", ssh);
     for (key, value) in [
@@ -256,6 +250,15 @@ fn host(host: &DocumentHost) -> Node {
     }
     if !flags.is_empty() {
         node.insert("installFlags", Node::List(flags));
+    }
+    node
+}
+
+/// A bastion, and the one before it.
+fn bastion(bastion: &Bastion) -> Node {
+    let mut node = connection(&bastion.address, bastion.port, &bastion.user, &bastion.key_path);
+    if let Some(before) = &bastion.bastion {
+        node.insert("bastion", self::bastion(before));
     }
     node
 }

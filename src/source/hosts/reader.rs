@@ -35,7 +35,7 @@ const NESTED: &[&str] = &[
     "noTaints",
 ];
 const SSH: &[&str] = &["address", "port", "user", "keyPath", "bastion"];
-const BASTION: &[&str] = &["address", "port", "user", "keyPath"];
+const BASTION: &[&str] = &["address", "port", "user", "keyPath", "bastion"];
 /// Names of roles, k0s' and ours.
 const ROLES: &[&str] = &["manager", "controller+worker", "controller", "single", "worker"];
 
@@ -253,16 +253,20 @@ impl Reader<'_> {
             port,
             user,
             key_path,
+            bastion: None,
         })
     }
 
+    /// A bastion may be behind another one.
     fn bastion(&self, ssh: &Table<'_>) -> Result<Option<Bastion>, InputError> {
         let Some((_, bastion)) = ssh.get("bastion") else {
             return Ok(None);
         };
         let bastion = self.table(bastion, "bastion")?;
         self.check_keys(&bastion, BASTION)?;
-        self.login(&bastion).map(Some)
+        let mut found = self.login(&bastion)?;
+        found.bastion = self.bastion(&bastion)?.map(Box::new);
+        Ok(Some(found))
     }
 
     /// An address goes into commands and names of files, so it is an IP address or a host name and nothing else.
