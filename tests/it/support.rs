@@ -17,6 +17,7 @@ use std::sync::OnceLock;
 use std::{env, fs};
 
 /// Says how many rows of a table no test vector covers, past the capture of test output: a log of CI is to show it.
+#[allow(clippy::explicit_write, reason = "eprintln! would be captured")]
 pub fn rows_without_vector(table: &str, count: usize) {
     use std::io::Write;
     writeln!(std::io::stderr(), "{table}: rows without a test vector: {count}").unwrap();
