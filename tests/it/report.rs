@@ -411,7 +411,7 @@ fn nothing_that_matters_is_folded_away() {
 fn what_was_not_checked_is_in_every_form() {
     let plan = plan(SMALL);
     let text = flat(&diff::render(&plan, &PLAIN));
-    let folded = "? 3 checks: the host could not be reached on all 5 workers CGROUP-V1, CPU-LOW, SWAP";
+    let folded = "? 3 checks the host could not be reached on all 5 workers CGROUP-V1, CPU-LOW, SWAP";
     assert!(text.contains(folded), "{text}");
     assert!(text.contains("? INFLIGHT which jobs will run is known only when it starts"));
     assert!(text.contains("4 checks not made"));

@@ -137,17 +137,19 @@ fn roles(rbac: &Rbac, blocks: &mut Vec<Block>) {
                 true => Line::new().tone(Tone::Warn, word(role.outcome)),
                 false => Line::new().tone(Tone::Good, "→ ").plain(&role.to),
             };
+            let line = match list.len() {
+                1 => line.dim(format!(": {reason}")),
+                _ => line,
+            };
             table.row([sign(*outcome), Line::new().strong(&role.name), line]);
         }
         if list.len() > GROUPS {
             let rest = count(list.len() - GROUPS, "role").replacen(' ', " more ", 1);
             table.wide(sign(*outcome), Line::new().dim(format!("… and {rest}")));
         }
-        let all = match list.len() {
-            1 => String::new(),
-            n => format!("these {}: ", number(n)),
-        };
-        table.note(Line::new().dim(all).dim(*reason));
+        if list.len() > 1 {
+            table.note(Line::new().dim(format!("these {}: {reason}", number(list.len()))));
+        }
     }
     blocks.push(Block::Table(table));
     cut(groups.len(), "role group", blocks);

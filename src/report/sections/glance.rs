@@ -181,7 +181,7 @@ fn outage(spec: &Spec) -> Line {
             continue;
         }
         let between = if line.is_empty() { "" } else { " · " };
-        line = line.dim(between).plain(format!("{what}\u{a0}"));
+        line = line.dim(between).plain(format!("{what} ").replace(' ', "\u{a0}"));
         line = line.strong(about(seconds));
     }
     line.dim("  (estimates)")

@@ -18,7 +18,6 @@ pub(super) fn section(view: &View) -> Option<Section> {
     let mut groups: Vec<((&str, &[String]), Vec<&str>)> = groups.into_iter().collect();
     // The reason that hides the most comes first.
     groups.sort_by_key(|(_, codes)| std::cmp::Reverse(codes.len()));
-    let mut blocks = Vec::new();
     let mut table = Table {
         stack: Some(2),
         ..Table::new(&["", "check", "why not"])
@@ -31,23 +30,13 @@ pub(super) fn section(view: &View) -> Option<Section> {
             let names: Vec<&str> = hosts.iter().map(String::as_str).collect();
             line = line.dim(" on ").plain(view.names.describe(&names));
         }
+        let mark = Line::new().tone(Tone::Warn, "?");
         if let [code] = codes.as_slice() {
-            table.row([Line::new().tone(Tone::Warn, "?"), Line::new().strong(code), line]);
-            continue;
+            table.row([mark, Line::new().strong(code), line]);
+        } else {
+            table.row([mark, Line::new().strong(count(codes.len(), "check")), line]);
+            table.note(Line::new().dim(codes.join(", ")));
         }
-        let head = Line::new().strong(count(codes.len(), "check")).dim(": ");
-        let head = line
-            .spans()
-            .iter()
-            .fold(head, |head, span| head.tone(span.tone(), span.text()));
-        blocks.push(Block::item(Tone::Warn, "?", head));
-        blocks.push(Block::deeper(Line::new().dim(codes.join(", "))));
-    }
-    if !table.rows.is_empty() {
-        if !blocks.is_empty() {
-            blocks.push(Block::Gap);
-        }
-        blocks.push(Block::Table(table));
     }
     let codes: BTreeSet<&str> = open.iter().map(|open| open.code.as_str()).collect();
     Some(Section {
@@ -55,6 +44,6 @@ pub(super) fn section(view: &View) -> Option<Section> {
         title: format!("Not checked ({})", number(codes.len())),
         gist: "what these checks look for may be there".to_owned(),
         weight: Weight::Risk,
-        blocks,
+        blocks: vec![Block::Table(table)],
     })
 }
