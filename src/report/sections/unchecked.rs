@@ -15,7 +15,7 @@ pub(super) fn section(view: &View) -> Option<Section> {
     for Unchecked { code, why, hosts } in open {
         groups.entry((why, hosts)).or_default().push(code);
     }
-    let mut groups: Vec<((&str, &[String]), Vec<&str>)> = groups.into_iter().collect();
+    let mut groups: Vec<_> = groups.into_iter().collect();
     // The reason that hides the most comes first.
     groups.sort_by_key(|(_, codes)| std::cmp::Reverse(codes.len()));
     let mut table = Table {
