@@ -25,10 +25,10 @@ fn poisoned(cluster: &mut Cluster, poison: &str) -> usize {
         if secret.contains(row.path.as_str()) {
             seen.insert(row.path.as_str());
             leaf.value = Value::String(format!("{poison}-{}", seen.len()));
-        } else if let Value::String(text) = &mut leaf.value {
-            if text.starts_with("https://") {
-                *text = text.replacen("https://", &format!("https://user:{poison}@"), 1);
-            }
+        } else if let Value::String(text) = &mut leaf.value
+            && text.starts_with("https://")
+        {
+            *text = text.replacen("https://", &format!("https://user:{poison}@"), 1);
         }
     }
     assert_eq!(
