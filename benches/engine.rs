@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench engine` prints one line each. The times of actions differ from host to host, as real ones do.
 
+#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
 use mkectl::apply::control::{Control, Policy};
 use mkectl::apply::engine::{Direction, Limits};
 use mkectl::apply::events::Events;

@@ -426,9 +426,13 @@ impl Run {
         frame: &Frame<'_>,
         until: Option<u32>,
     ) -> Result<Outcome, RunError> {
+        let taken = self.take_up(spec, Verb::Run).await?;
         let done = self.book.still_done(spec);
         let left_out = self.book.left_out.clone();
-        let end = self.drive(frame, Verb::Run, &done, &left_out, until).await?;
+        let end = match taken {
+            TakenUp::Ended => self.drive(frame, Verb::Run, &done, &left_out, until).await?,
+            taken => DriveEnd::without(taken),
+        };
         if end.detached {
             return Ok(Outcome::Detached);
         }
@@ -473,9 +477,8 @@ impl Run {
                 decision: Decision::Rollback,
             })?;
         }
-        let undone = self.book.undone.clone();
         self.events.emit(Event::RollbackStart {
-            undos: count(frame.rows().actions.len().saturating_sub(undone.len())),
+            undos: count(frame.rows().actions.len().saturating_sub(self.book.undone.len())),
             loses: self.loses(spec),
         });
         if !self.let_go(spec).await? {
@@ -486,9 +489,14 @@ impl Run {
             Some(first) => Signals::again(first),
             None => Signals::default(),
         };
-        let end = self
-            .drive(&frame, Verb::Undo, &undone, &BTreeSet::new(), None)
-            .await?;
+        let end = match self.take_up(spec, Verb::Undo).await? {
+            TakenUp::Ended => {
+                let undone = self.book.undone.clone();
+                let nobody = BTreeSet::new();
+                self.drive(&frame, Verb::Undo, &undone, &nobody, None).await?
+            }
+            taken => DriveEnd::without(taken),
+        };
         let rows = frame.rows().actions.iter();
         self.remaining = rows
             .filter(|action| !self.book.undone.contains(&action.id))
@@ -502,20 +510,144 @@ impl Run {
         })
     }
 
+    /// Attempts of earlier runs whose end is not known.
+    fn open(&self, verb: Verb) -> Vec<(String, u32)> {
+        let open = self.book.open.iter().filter(|((known, _), _)| *known == verb);
+        open.map(|((_, action), attempt)| (action.clone(), *attempt))
+            .collect()
+    }
+
+    /// Attends to what an earlier run left running, before anything else starts: it holds its host and its budgets. What
+    /// did not end well is tried again later, in its place.
+    async fn take_up(&mut self, spec: &Spec, verb: Verb) -> io::Result<TakenUp> {
+        let lead = Frame::forward(spec).lead();
+        let halt = watch::Sender::new(Halt::No);
+        let mut tasks = JoinSet::new();
+        let mut running = BTreeSet::new();
+        // The start of this run is in the journal before it does anything.
+        self.journal.commit().await?;
+        for (id, number) in self.open(verb) {
+            let Some(row) = self.places.actions.get(&id).map(|place| &spec.actions[*place]) else {
+                continue;
+            };
+            let step = self.places.steps.get(&row.step).map(|place| &spec.steps[*place]);
+            let host = self.places.hosts.get(&row.host).map(|place| &spec.hosts[*place]);
+            let (Some(step), Some(host)) = (step, host) else {
+                continue;
+            };
+            let Ok(inputs) = outputs::resolve(spec, host, row, step, verb, true, self) else {
+                continue;
+            };
+            let Some(call) = self.open_call(&id, verb, number, lead, inputs) else {
+                continue;
+            };
+            self.started(&call);
+            let start_ms = self.now_ms();
+            let (executor, limits, halt) = (Arc::clone(&self.executor), self.limits, halt.subscribe());
+            running.insert(id);
+            tasks.spawn(async move {
+                let call = Arc::new(call);
+                let end = attempt(executor, Arc::clone(&call), limits, Duration::ZERO, halt).await;
+                (start_ms, call, end)
+            });
+        }
+        let mut taken = TakenUp::Ended;
+        while !running.is_empty() {
+            tokio::select! {
+                biased;
+                interrupt = self.control.next() => {
+                    let reaction = self.signals.press(interrupt);
+                    self.events.emit(Event::Interrupted { interrupt, reaction });
+                    if reaction != Reaction::Stop {
+                        self.running = running.into_iter().collect();
+                        return Ok(TakenUp::Detached);
+                    }
+                    taken = TakenUp::Stopped;
+                    halt.send_replace(Halt::Cancel);
+                }
+                Some(joined) = tasks.join_next() => {
+                    let (start_ms, call, end) = match joined {
+                        Ok(joined) => joined,
+                        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                        Err(_) => continue,
+                    };
+                    running.remove(call.id());
+                    self.taken_up(&call, start_ms, end)?;
+                    self.journal.commit().await?;
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    fn taken_up(&mut self, call: &ActionCall, start_ms: u64, end: ActionEnd) -> io::Result<()> {
+        let now = self.now_ms();
+        let (id, verb, number) = (call.id(), call.verb, call.attempt);
+        let (kind, reason) = match checked(call, end) {
+            ActionEnd::Done(values) => {
+                self.timings.push(Timing {
+                    action: id.to_owned(),
+                    verb,
+                    start_ms,
+                    end_ms: now,
+                });
+                self.done(id, verb, number, values)?;
+                self.told(id, verb, EndKind::Done, now - start_ms, None);
+                return Ok(());
+            }
+            // Its end is still not known, and it is looked for again in its place.
+            ActionEnd::Unreachable(_) | ActionEnd::StillRunning(_) => return Ok(()),
+            ActionEnd::Temporary(reason) => (EndKind::Temporary, reason),
+            ActionEnd::NotAsPlanned(reason) => (EndKind::NotAsPlanned, reason),
+            ActionEnd::Failed(reason) => (EndKind::Failed, reason),
+            ActionEnd::CannotTell(reason) => (EndKind::CannotTell, reason),
+            ActionEnd::Cancelled(reason) => (EndKind::Cancelled, reason),
+        };
+        self.result(id, verb, number, kind, BTreeMap::new(), Some(&reason))?;
+        self.told(id, verb, kind, now - start_ms, Some(&reason));
+        Ok(())
+    }
+
+    /// Records what an action handed on.
+    fn done(
+        &mut self,
+        id: &str,
+        verb: Verb,
+        attempt: u32,
+        values: BTreeMap<String, OutputValue>,
+    ) -> io::Result<()> {
+        let recorded = values
+            .iter()
+            .map(|(name, value)| (name.clone(), value.recorded()));
+        self.result(id, verb, attempt, EndKind::Done, recorded.collect(), None)?;
+        for (name, value) in values {
+            if let OutputValue::Secret(secret) = value {
+                self.made.insert((id.to_owned(), name), secret);
+            }
+        }
+        Ok(())
+    }
+
+    fn started(&self, call: &ActionCall) {
+        self.events.emit(Event::ActionStart {
+            action: call.id().to_owned(),
+            step: call.step().id.clone(),
+            host: call.host().id.clone(),
+            stage: call.step().stage.clone(),
+            verb: call.verb,
+            attempt: call.attempt,
+            doubtful: call.doubtful(),
+        });
+    }
+
     /// Before anything is undone, what an earlier run left running is brought to its end: an undo beside it would work
     /// against it. False when something runs on.
     async fn let_go(&mut self, spec: &Spec) -> Result<bool, RunError> {
-        let open: Vec<(String, u32)> = self
-            .book
-            .open
-            .iter()
-            .filter(|((verb, _), _)| *verb == Verb::Run)
-            .map(|((_, action), attempt)| (action.clone(), *attempt))
-            .collect();
+        let open = self.open(Verb::Run);
         let lead = Frame::forward(spec).lead();
         let mut tasks = JoinSet::new();
         for (id, attempt) in open {
-            let Some(call) = self.open_call(&id, attempt, lead) else {
+            let Some(call) = self.open_call(&id, Verb::Run, attempt, lead, Inputs::default()) else {
                 continue;
             };
             let executor = Arc::clone(&self.executor);
@@ -549,8 +681,15 @@ impl Run {
         Ok(gone)
     }
 
-    /// An attempt of an earlier run, as far as stopping it needs.
-    fn open_call(&self, id: &str, attempt: u32, lead: Option<u32>) -> Option<ActionCall> {
+    /// An attempt of an earlier run.
+    fn open_call(
+        &self,
+        id: &str,
+        verb: Verb,
+        attempt: u32,
+        lead: Option<u32>,
+        inputs: Inputs,
+    ) -> Option<ActionCall> {
         let action = *self.places.actions.get(id)?;
         let row = &self.spec.actions[action];
         let step = *self.places.steps.get(&row.step)?;
@@ -565,10 +704,10 @@ impl Run {
             events: self.events.clone(),
             doubtful: AtomicBool::new(true),
             seen: Mutex::default(),
-            verb: Verb::Run,
+            verb,
             attempt,
             deadline: Duration::from_secs(u64::from(step_row.timeout_s.max(1))),
-            inputs: Inputs::default(),
+            inputs,
         })
     }
 
@@ -779,15 +918,7 @@ impl Run {
                 let stage = self.spec.stages[stage].id.clone();
                 self.events.emit(Event::StageStart { stage });
             }
-            self.events.emit(Event::ActionStart {
-                action: call.id().to_owned(),
-                step: call.step().id.clone(),
-                host: call.host().id.clone(),
-                stage: call.step().stage.clone(),
-                verb: call.verb,
-                attempt: call.attempt,
-                doubtful: call.doubtful(),
-            });
+            self.started(&call);
             let executor = Arc::clone(&self.executor);
             let (limits, halt) = (self.limits, drive.halt.subscribe());
             drive.tasks.spawn(async move {
@@ -821,6 +952,7 @@ impl Run {
             &self.spec.actions[place],
             step_row,
             drive.verb,
+            false,
             self,
         )?;
         let key = (drive.verb, row.id.clone());
@@ -852,13 +984,7 @@ impl Run {
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => return Ok(()),
         };
-        let end = match end {
-            ActionEnd::Done(values) if call.verb == Verb::Run => match outputs::check(call.step(), &values) {
-                Ok(()) => ActionEnd::Done(values),
-                Err(error) => ActionEnd::Failed(Reason::new(error.to_string())),
-            },
-            end => end,
-        };
+        let end = checked(&call, end);
         let tries = drive.running.get(&action).map_or(1, |running| running.tries);
         if let ActionEnd::Temporary(reason) = &end
             && tries <= call.step().retry
@@ -958,15 +1084,7 @@ impl Run {
         });
         let (kind, cause, reason) = match end {
             ActionEnd::Done(values) => {
-                let recorded = values
-                    .iter()
-                    .map(|(name, value)| (name.clone(), value.recorded()));
-                self.result(&id, drive.verb, attempt, EndKind::Done, recorded.collect(), None)?;
-                for (name, value) in values {
-                    if let OutputValue::Secret(secret) = value {
-                        self.made.insert((id.clone(), name), secret);
-                    }
-                }
+                self.done(&id, drive.verb, attempt, values)?;
                 self.told(&id, drive.verb, EndKind::Done, now - start_ms, None);
                 drive.scheduler.ended(action, Ended::Done);
                 self.stage_ended(drive, action);
@@ -1120,8 +1238,38 @@ impl Drive<'_> {
     }
 }
 
+/// Holds what was handed on against the plan.
+fn checked(call: &ActionCall, end: ActionEnd) -> ActionEnd {
+    match end {
+        ActionEnd::Done(values) if call.verb == Verb::Run => match outputs::check(call.step(), &values) {
+            Ok(()) => ActionEnd::Done(values),
+            Err(error) => ActionEnd::Failed(Reason::new(error.to_string())),
+        },
+        end => end,
+    }
+}
+
+/// How taking up an earlier run went.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TakenUp {
+    Ended,
+    Stopped,
+    Detached,
+}
+
 struct DriveEnd {
     worst: Option<(Cause, OnFailure)>,
     finished: bool,
     detached: bool,
+}
+
+impl DriveEnd {
+    /// Nothing was started, because a person asked to stop before.
+    fn without(taken: TakenUp) -> DriveEnd {
+        DriveEnd {
+            worst: Some((Cause::Interrupted, OnFailure::Pause)),
+            finished: false,
+            detached: taken == TakenUp::Detached,
+        }
+    }
 }

@@ -5,7 +5,7 @@ use super::secret::Secret;
 use crate::model::{Action, Host, OutputKind, ParamSource, Spec, Step, ValueType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// A value is at most so many bytes.
@@ -216,6 +216,9 @@ pub struct Inputs {
     pub secrets: BTreeMap<String, Secret>,
     /// Files: the script gets the path in `NAME`.
     pub files: BTreeMap<String, Delivery>,
+    /// Parameters whose values went with the memory of an earlier run. With any of these nothing may begin: an attempt that
+    /// has begun is attended to, and when the host knows of none, the answer is that it was cancelled, untouched.
+    pub missing: BTreeSet<String>,
     /// For an undo: what the action handed on when it ran, without secrets.
     pub own: BTreeMap<String, Recorded>,
 }
@@ -244,6 +247,7 @@ pub fn resolve(
     action: &Action,
     step: &Step,
     verb: Verb,
+    take_up: bool,
     values: &impl Values,
 ) -> Result<Inputs, OutputError> {
     let mut inputs = Inputs::default();
@@ -300,6 +304,9 @@ pub fn resolve(
                         inputs.secrets.insert(name.clone(), secret);
                     }
                     None if verb == Verb::Undo => {}
+                    None if take_up => {
+                        inputs.missing.insert(name.clone());
+                    }
                     None => return Err(unresolved(format!("output {output}"))),
                 }
             }

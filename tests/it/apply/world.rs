@@ -157,6 +157,11 @@ impl World {
         self.faults.get(&(call.verb, call.id().to_owned())).copied()
     }
 
+    fn knows(&self, call: &ActionCall) -> bool {
+        let key = (call.verb, call.id().to_owned(), call.attempt);
+        self.state.lock().unwrap().attempts.contains_key(&key)
+    }
+
     /// Begins an attempt, unless it has begun; says when it ends and how.
     fn begin(&self, call: &ActionCall) -> Attempt {
         let mut state = self.state.lock().unwrap();
@@ -327,6 +332,12 @@ impl Executor for World {
                 if *looks <= times {
                     return ActionEnd::Unreachable(Reason::new("no route to host"));
                 }
+            }
+            if !call.inputs.missing.is_empty() && !self.knows(call) {
+                return ActionEnd::Cancelled(Reason {
+                    untouched: true,
+                    ..Reason::new("it never began")
+                });
             }
             let attempt = self.begin(call);
             call.seen("the work is under way");
