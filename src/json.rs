@@ -173,7 +173,7 @@ impl<'de> Visitor<'de> for Walk {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let inner = self.deeper()?;
         let mut seen = Keys::default();
-        while let Some(key) = entries.next_key::<Cow<'de, str>>()? {
+        while let Some(Key(key)) = entries.next_key()? {
             if !seen.insert(key.clone()) {
                 return Err(de::Error::custom(format_args!(
                     "the key {key:?} stands twice in one object"
@@ -195,15 +195,20 @@ fn in_range<E: de::Error>(size: u64, shown: impl fmt::Display) -> Result<(), E> 
     }
 }
 
-/// Rows have few keys and there are many rows: a list is faster than a set until there are many keys.
+/// A key, borrowed from the text where it has no escapes.
+#[derive(serde::Deserialize)]
+pub struct Key<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
+/// The keys of one object. Rows have few keys and there are many rows: a list is faster than a set until there are many.
 #[derive(Default)]
-struct Keys<'a> {
+pub struct Keys<'a> {
     few: Vec<Cow<'a, str>>,
     many: BTreeSet<Cow<'a, str>>,
 }
 
 impl<'a> Keys<'a> {
-    fn insert(&mut self, key: Cow<'a, str>) -> bool {
+    /// Adds a key; false when it is there already.
+    pub fn insert(&mut self, key: Cow<'a, str>) -> bool {
         if !self.many.is_empty() {
             return self.many.insert(key);
         }

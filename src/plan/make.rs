@@ -114,7 +114,7 @@ pub fn make(inputs: &Inputs<'_>) -> Result<Made, MakeError> {
         rules: &tables.checks,
         registry: &tables.findings,
     });
-    let graph = build(
+    let mut graph = build(
         &tables.catalogue,
         &situation(inputs, &config, &hosts, release, &converted),
     )?;
@@ -137,11 +137,11 @@ pub fn make(inputs: &Inputs<'_>) -> Result<Made, MakeError> {
             catalogue: tables.digest.clone(),
             options: inputs.options.stored(),
         },
-        cluster: cluster(inputs, release, graph.relied_cluster_facts.clone()),
+        cluster: cluster(inputs, release, std::mem::take(&mut graph.relied_cluster_facts)),
         inputs: read(inputs, &config),
         findings,
         unchecked,
-        hosts: host_rows(&hosts, &graph, &converted),
+        hosts: host_rows(&hosts, &mut graph, &converted),
         secrets: secrets(&graph, &converted),
         secret_files: secret_files(&graph, &converted),
         assets,
@@ -317,12 +317,17 @@ fn read(inputs: &Inputs<'_>, config: &Config) -> Vec<Input> {
     ]
 }
 
-fn host_rows(hosts: &[JoinedHost<'_>], graph: &Graph, converted: &Converted) -> Vec<Host> {
+/// One row a host. Takes what the graph found out about each, because there is much of it.
+fn host_rows(hosts: &[JoinedHost<'_>], graph: &mut Graph, converted: &Converted) -> Vec<Host> {
     hosts
         .iter()
         .enumerate()
         .map(|(index, host)| {
-            let mut fields = graph.host_fields.get(index).cloned().unwrap_or_default();
+            let mut fields = graph
+                .host_fields
+                .get_mut(index)
+                .map(std::mem::take)
+                .unwrap_or_default();
             if let (Some(field), Some(profile)) = (
                 fields.get_mut("kubelet-profile"),
                 converted.profiles.get(&host.id),
@@ -348,7 +353,11 @@ fn host_rows(hosts: &[JoinedHost<'_>], graph: &Graph, converted: &Converted) -> 
                     .and_then(|facts| facts.machine_id.clone())
                     .unwrap_or_default(),
                 fields,
-                facts: graph.relied_host_facts.get(index).cloned().unwrap_or_default(),
+                facts: graph
+                    .relied_host_facts
+                    .get_mut(index)
+                    .map(std::mem::take)
+                    .unwrap_or_default(),
             }
         })
         .collect()

@@ -1,6 +1,7 @@
 //! Making, reading and writing plans.
 
 mod budgets;
+mod canonical;
 pub mod conditions;
 pub mod converted;
 mod dag;

@@ -28,7 +28,12 @@ impl Pins {
         }
         for (host, facts) in relied.hosts {
             let pins = &mut self.hosts[host as usize];
-            pins.extend(facts.into_iter().map(|(name, text)| (name.to_owned(), text)));
+            for (name, text) in facts {
+                // Recorded facts say the same each time they are looked at, and many steps look at the same ones.
+                if !pins.contains_key(name) {
+                    pins.insert(name.to_owned(), text);
+                }
+            }
         }
     }
 }

@@ -111,9 +111,20 @@ impl<'a> Names<'a> {
                 }
             }
         }
-        sanitize(&fold_hosts(hosts))
+        let folded = fold_hosts(hosts);
+        if folded.len() > LONG && set.len() > SHOWN {
+            let shown: Vec<&str> = set.iter().copied().take(SHOWN).collect();
+            let more = crate::text::number(set.len() - SHOWN);
+            return format!("{} and {more} more", sanitize(&fold_hosts(&shown)));
+        }
+        sanitize(&folded)
     }
 }
+
+/// A folded list of this many bytes is shortened: names without order among thousands would fill pages.
+const LONG: usize = 1_000;
+/// Names that stay of a list that is shortened; the plan file has them all.
+const SHOWN: usize = 60;
 
 /// A plan in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,16 +3,17 @@
 //! `serde_json` takes the last of two equal keys and knows no paths. So a pass in front finds duplicate keys and reads what
 //! kind of file it is, and a small scanner tells which path stands at a place and the other way round.
 
+mod objects;
 mod scan;
 
+use self::objects::Objects;
 use self::scan::{Scanner, Token};
 use super::InputError;
 use super::input::{self, MAX_DEPTH, MAX_RECORDING, place};
+use crate::json::{Key, Keys};
+use serde::Deserialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fmt;
 
 /// What a recording must be.
@@ -40,65 +41,23 @@ impl<T> Document<'_, T> {
         message: impl fmt::Display,
         remedy: impl Into<String>,
     ) -> InputError {
-        let at = Scanner::new(&self.text)
-            .find(|token| token.path == path)
-            .map(|t| place(&self.text, t.start));
+        let at = place_of(&self.text, path);
         InputError::new(self.file, at, format!("{path}: {message}"), remedy)
     }
 }
 
 /// Reads a recording: UTF-8 or UTF-16 with a byte order mark, no duplicate and no unknown key, the right kind and version.
-pub(super) fn parse<'a, T: DeserializeOwned + Serialize>(
+pub(super) fn parse<'a, T: DeserializeOwned>(
     file: &'a str,
     bytes: &'a [u8],
     format: &Format,
 ) -> Result<Document<'a, T>, InputError> {
     let text = input::decode(file, bytes, MAX_RECORDING, format.make)?;
     check(file, &text, format)?;
-    let value: T = serde_json::from_str(&text).map_err(|error| shape(file, &text, &error, format))?;
-    let document = Document { value, file, text };
-    if let Some(path) = list_for_object(&document) {
-        return Err(document.error(
-            &path,
-            "a list where an object is needed",
-            "correct the value, or record again",
-        ));
-    }
-    Ok(document)
-}
-
-/// Path of a list that was taken for an object: `serde` reads `["a"]` as an object whose first key has the value `a`.
-fn list_for_object<T: Serialize>(document: &Document<'_, T>) -> Option<String> {
-    fn walk(given: &Value, taken: &Value, path: &mut String) -> bool {
-        let end = path.len();
-        match (given, taken) {
-            (Value::Array(_), Value::Object(_)) => return true,
-            (Value::Array(given), Value::Array(taken)) => {
-                for (index, (given, taken)) in given.iter().zip(taken).enumerate() {
-                    path.push_str(&format!("[{index}]"));
-                    if walk(given, taken, path) {
-                        return true;
-                    }
-                    path.truncate(end);
-                }
-            }
-            (Value::Object(given), Value::Object(taken)) => {
-                for (key, given) in given {
-                    path.push_str(&format!(".{key}"));
-                    if taken.get(key).is_some_and(|taken| walk(given, taken, path)) {
-                        return true;
-                    }
-                    path.truncate(end);
-                }
-            }
-            _ => {}
-        }
-        false
-    }
-    let given = serde_json::from_str(&document.text).ok()?;
-    let taken = serde_json::to_value(&document.value).ok()?;
-    let mut path = "$".to_string();
-    walk(&given, &taken, &mut path).then_some(path)
+    let mut json = serde_json::Deserializer::from_str(&text);
+    let value =
+        T::deserialize(Objects::new(&mut json)).map_err(|error| shape(file, &text, &error, format))?;
+    Ok(Document { value, file, text })
 }
 
 /// JSON Schema of a recording; `kind` and `format_version` are narrowed to what [`parse`] takes.
@@ -136,11 +95,7 @@ fn check(file: &str, text: &str, format: &Format) -> Result<(), InputError> {
         };
         return Err(InputError::new(file, Some(at), message, remedy));
     }
-    let at = |path: &str| {
-        Scanner::new(text)
-            .find(|token| token.path == path)
-            .map(|t| place(text, t.start))
-    };
+    let at = |path: &str| place_of(text, path);
     let kind = match head.kind.as_deref() {
         _ if !head.is_object => return Err(wrong_kind(file, None, "another file", format)),
         Some(kind) => kind,
@@ -205,6 +160,11 @@ fn shape(file: &str, text: &str, error: &serde_json::Error, format: &Format) -> 
         let message = format!("{path}: the key \"{}\" is missing", name.trim_end_matches('`'));
         return InputError::new(file, Some(at), message, format.make);
     }
+    if message == objects::LIST {
+        let message = format!("{path}: a list where an object is needed");
+        // The key tells more than the bracket behind it.
+        return InputError::new(file, place_of(text, &path).or(Some(at)), message, CORRECT);
+    }
     let message = match message.rsplit_once(", expected ") {
         Some((found, wanted)) => {
             let found = found
@@ -214,8 +174,10 @@ fn shape(file: &str, text: &str, error: &serde_json::Error, format: &Format) -> 
         }
         None => format!("{path}: {message}"),
     };
-    InputError::new(file, Some(at), message, "correct the value, or record again")
+    InputError::new(file, Some(at), message, CORRECT)
 }
+
+const CORRECT: &str = "correct the value, or record again";
 
 /// A type in `serde`'s words, with or without a value, in ours and without.
 fn plain(words: &str) -> &'static str {
@@ -237,6 +199,13 @@ fn bare(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     message.strip_suffix(&place).unwrap_or(&message).to_string()
+}
+
+/// Where a path first stands: at its key, where it has one.
+fn place_of(text: &str, path: &str) -> Option<(u32, u32)> {
+    Scanner::new(text)
+        .find(|token| token.path == path)
+        .map(|token| place(text, token.start))
 }
 
 /// Byte offset of an error: `serde_json` counts bytes read in the line.
@@ -346,12 +315,12 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let top = self.depth == 0;
         self.head.is_object |= top;
-        let mut seen = BTreeSet::new();
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                _ if seen.contains(&key) => {
-                    return Err(A::Error::custom("the key is given twice"));
-                }
+        let mut seen = Keys::default();
+        while let Some(Key(key)) = map.next_key()? {
+            if !seen.insert(key.clone()) {
+                return Err(A::Error::custom("the key is given twice"));
+            }
+            match key.as_ref() {
                 "kind" | "format_version" if top => {
                     // Another type than text is left for the typed pass, which says so with the path.
                     let Text(text) = map.next_value()?;
@@ -366,7 +335,6 @@ impl<'de> Visitor<'de> for Strict<'_> {
                     head: &mut *self.head,
                 })?,
             }
-            seen.insert(key);
         }
         Ok(())
     }

@@ -74,6 +74,20 @@ impl Leaf {
     }
 }
 
+impl Leaf {
+    /// False when the path cannot be the one wanted: a look at the last key, which tells most leaves apart.
+    fn may_be_at(&self, wanted: &str) -> bool {
+        match self.path.last() {
+            Some(Segment::Key(key)) if key.is_ascii() && !key.contains(['"', '\\']) => {
+                let wanted = wanted.trim_end_matches('"').as_bytes();
+                let at = wanted.len().checked_sub(key.len());
+                at.is_some_and(|at| wanted[at..].eq_ignore_ascii_case(key.as_bytes()))
+            }
+            _ => true,
+        }
+    }
+}
+
 fn display(path: &[Segment], indices: bool) -> String {
     let mut out = String::new();
     for segment in path {
@@ -138,7 +152,9 @@ impl Config {
     /// The first leaf at a path of the settings table (`cluster_config.calico_kdd`), case ignored.
     pub fn get(&self, table_path: &str) -> Option<&Leaf> {
         let wanted = table_path.to_lowercase();
-        self.leaves.iter().find(|leaf| leaf.table_path() == wanted)
+        self.leaves
+            .iter()
+            .find(|leaf| leaf.may_be_at(&wanted) && leaf.table_path() == wanted)
     }
 
     /// Reads a plain table as an array with one element wherever an array of tables belongs, as MKE's decoder does.

@@ -13,6 +13,7 @@ mod pipeline;
 mod rbac;
 mod report;
 mod settings;
+mod size;
 mod source;
 mod ssh;
 mod support;
