@@ -3,8 +3,10 @@
 //! One file or directory per noun; each is a function of what it needs and returns rows, findings and parts of documents.
 
 pub mod checks;
+pub mod document;
 pub mod flags;
 pub mod kubelet;
 pub mod ports;
 pub mod rbac;
+pub mod report;
 pub mod settings;

@@ -322,7 +322,7 @@ pub struct Action {
 /// A node that does nothing: it keeps edges linear where all wait for all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Joint {
-    /// `all/STEP` or `gate/STAGE`.
+    /// `all/STEP`, `gate/STAGE`, or `skip/HOST/STEP` and `skip/STEP` for what is not needed here but stands between others.
     pub id: String,
     /// Ids of actions and joints that must have ended first, sorted.
     pub needs: Vec<String>,

@@ -83,3 +83,63 @@ impl Default for Options {
         }
     }
 }
+
+impl Options {
+    /// The text of an option under the name that the catalogue and the plan use; an absent one is the empty text. `None`
+    /// when there is no such option.
+    pub fn text(&self, name: &str) -> Option<String> {
+        let text = |option: &Option<String>| option.clone().unwrap_or_default();
+        let port = |option: Option<u32>| option.map(|port| port.to_string()).unwrap_or_default();
+        Some(match name {
+            "airgapped" => self.airgapped.to_string(),
+            "chart-registry" => text(&self.chart_registry),
+            "data-dir" => self.data_dir.clone(),
+            "external-address" => self.external_address.clone(),
+            "gateway-http-node-port" => port(self.gateway_http_node_port),
+            "gateway-https-node-port" => port(self.gateway_https_node_port),
+            "image-registry" => text(&self.image_registry),
+            _ => self.amount(name)?.to_string(),
+        })
+    }
+
+    /// An option that is an amount, under the same names.
+    pub fn amount(&self, name: &str) -> Option<Amount> {
+        match name {
+            "concurrent-uploads" => Some(Amount::Count(self.concurrent_uploads)),
+            "max-failed-workers" => Some(self.max_failed_workers),
+            "worker-disruption" => Some(self.worker_disruption),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Amount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Amount::Count(count) => write!(f, "{count}"),
+            Amount::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::vocabulary;
+
+    #[test]
+    fn every_option_of_the_vocabulary_has_a_text_and_every_amount_a_number() {
+        let options = Options::default();
+        for (name, _) in vocabulary::OPTIONS {
+            assert!(options.text(name).is_some(), "{name}");
+            assert_eq!(
+                options.amount(name).is_some(),
+                vocabulary::AMOUNTS.contains(name),
+                "{name}"
+            );
+        }
+        assert_eq!(options.text("worker-disruption").as_deref(), Some("10%"));
+        assert_eq!(options.text("image-registry").as_deref(), Some(""));
+        assert_eq!(options.text("no-such-option"), None);
+    }
+}

@@ -15,6 +15,23 @@ pub struct InputError {
     pub remedy: String,
 }
 
+impl InputError {
+    /// An error at a place of a file, or about all of it.
+    pub fn new(
+        file: impl Into<String>,
+        at: Option<(u32, u32)>,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            file: file.into(),
+            at,
+            message: message.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
 impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file)?;

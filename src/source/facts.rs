@@ -3,6 +3,8 @@
 //! A fact that is absent could not be told, which is never the same as "no". Unknown keys are refused.
 
 use super::InputError;
+use super::input;
+use super::json::{self, Document, Format};
 use crate::model::{Bytes, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -346,9 +348,73 @@ pub struct FilesystemFacts {
     pub free_inodes: Option<Bytes>,
 }
 
+/// How to make a facts file.
+const RECORD: &str = "record the facts again with `mkectl facts`";
+
 impl Facts {
     /// Parses a facts file. `file` is how errors call it.
-    pub fn parse(_file: &str, _bytes: &[u8]) -> Result<Facts, InputError> {
-        unreachable!("written by the source work")
+    ///
+    /// Refused is what no recording can hold: duplicate or unknown keys, another kind or major version, a host without
+    /// address or with the address of another, a port that is none, a host key fingerprint or private address that is none.
+    /// What a live cluster may really be like is kept for findings: equal host names or machine ids, hosts that hosts.yaml
+    /// does not have, facts that contradict each other.
+    pub fn parse(file: &str, bytes: &[u8]) -> Result<Facts, InputError> {
+        let format = Format {
+            kind: FACTS_KIND,
+            major: 1,
+            make: RECORD,
+        };
+        let document: Document<'_, Facts> = json::parse(file, bytes, &format)?;
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for (index, host) in document.value.hosts.iter().enumerate() {
+            let at = |key: &str| format!("$.hosts[{index}].{key}");
+            if host.address.trim().is_empty() {
+                let remedy = "give every host the address that hosts.yaml has";
+                let path = if host.address.is_empty() {
+                    format!("$.hosts[{index}]")
+                } else {
+                    at("address")
+                };
+                return Err(document.error(&path, "the host has no address", remedy));
+            }
+            if let Some(first) = seen.insert(input::address_key(&host.address), index) {
+                let message = format!("$.hosts[{first}] has the same address");
+                return Err(document.error(&at("address"), message, "keep the newer entry of the two"));
+            }
+            for (number, key) in host.host_keys.iter().enumerate() {
+                if !is_fingerprint(key) {
+                    let path = format!("$.hosts[{index}].host_keys[{number}]");
+                    return Err(document.error(&path, "not a fingerprint of the form SHA256:…", RECORD));
+                }
+            }
+            for port in host.listening.iter().flat_map(BTreeMap::keys) {
+                if !port.parse().is_ok_and(|port: u16| port > 0) {
+                    let message = format!("{} is not a port", input::quoted(port));
+                    return Err(document.error(&at("listening"), message, RECORD));
+                }
+            }
+            if let Some(address) = &host.private_address
+                && address.parse::<std::net::IpAddr>().is_err()
+            {
+                let message = format!("{} is not an IP address", input::quoted(address));
+                return Err(document.error(&at("private_address"), message, RECORD));
+            }
+        }
+        Ok(document.value)
     }
+}
+
+/// JSON Schema of a facts file.
+pub fn schema() -> serde_json::Value {
+    json::schema::<Facts>(FACTS_KIND, 1)
+}
+
+/// `SHA256:` and the 43 characters that 32 bytes have in base 64 without padding, as OpenSSH prints it.
+fn is_fingerprint(text: &str) -> bool {
+    text.strip_prefix("SHA256:").is_some_and(|digest| {
+        digest.len() == 43
+            && digest
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
+    })
 }

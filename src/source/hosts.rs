@@ -1,7 +1,12 @@
 //! hosts.yaml: how to reach the hosts.
 
+mod reader;
+
+use self::reader::Reader;
 use super::InputError;
+use super::input::{self, MAX_TEXT};
 use crate::model::{Bastion, Role};
+use crate::yaml;
 use std::collections::BTreeMap;
 
 /// One entry of hosts.yaml, in the documented form or in mke4.yaml's `ssh:`/`role:` form.
@@ -13,7 +18,7 @@ pub struct HostEntry {
     pub port: u32,
     /// User to log in as, `root` unless given.
     pub user: String,
-    /// Private key file as written; `~` is not expanded here.
+    /// Private key file as written, `~/.ssh/id_rsa` unless given; `~` is not expanded here.
     pub key_path: String,
     /// Role, when the file says so.
     pub role: Option<Role>,
@@ -44,9 +49,36 @@ pub struct Hosts {
     pub entries: Vec<HostEntry>,
 }
 
+/// How to write the file: the remedy when there is nothing to read.
+const EXAMPLE: &str =
+    "list the hosts: `hosts:`, and below it `- address: 203.0.113.10` with port, user and keyPath";
+
 impl Hosts {
-    /// Parses hosts.yaml. `file` is how errors and findings call it.
-    pub fn parse(_file: &str, _text: &str) -> Result<Hosts, InputError> {
-        unreachable!("written by the source work")
+    /// Parses the bytes of hosts.yaml. `file` is how errors call it.
+    pub fn parse_bytes(file: &str, bytes: &[u8]) -> Result<Hosts, InputError> {
+        Self::parse(file, &input::decode(file, bytes, MAX_TEXT, EXAMPLE)?)
+    }
+
+    /// Parses hosts.yaml, or the `spec.hosts` of a whole mke4.yaml. `file` is how errors call it; findings get its last
+    /// component.
+    ///
+    /// Both forms of an entry are taken, not mixed within one. Unknown keys are refused: a misspelt `bastion` must not end in
+    /// a connection past it.
+    pub fn parse(file: &str, text: &str) -> Result<Hosts, InputError> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        input::check_text(file, text, MAX_TEXT, EXAMPLE)?;
+        let tree =
+            yaml::read(text).map_err(|error| InputError::new(file, error.at, error.message, error.remedy))?;
+        let reader = Reader { file };
+        let list = reader.list_of_hosts(&tree)?;
+        let mut entries = Vec::new();
+        for item in list {
+            entries.push(reader.entry(item)?);
+        }
+        reader.check_unique(list, &entries)?;
+        Ok(Hosts {
+            file: input::base_name(file),
+            entries,
+        })
     }
 }

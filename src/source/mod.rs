@@ -6,6 +6,9 @@ pub mod accounts;
 mod error;
 pub mod facts;
 pub mod hosts;
+mod input;
+mod json;
 pub mod mke3;
+mod redact;
 
 pub use error::InputError;
