@@ -14,7 +14,9 @@
 pub mod catalogue;
 pub mod cli;
 pub mod convert;
+pub mod json;
 pub mod model;
+pub mod options;
 pub mod plan;
 pub mod report;
 pub mod source;

@@ -5,7 +5,7 @@ use super::lines::{Lines, anchor};
 use super::{
     ActionDef, BudgetDef, Bundle, Capacity, Catalogue, CatalogueError, Need, ParamDef, StageDef, UsersWrite,
 };
-use super::{check, order, raw};
+use super::{check, form, order, raw};
 use crate::model::{Changes, Effect, Output, Take, Undo, UndoKind};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -115,7 +115,7 @@ impl Catalogue {
         };
         let placed = |fault: Fault| fault.placed(&lines);
         check::names(&catalogue).map_err(placed)?;
-        check::shapes(&catalogue, &undone_by).map_err(placed)?;
+        form::shapes(&catalogue, &undone_by).map_err(placed)?;
         check::assets(&catalogue, bundle, placed)?;
         check::scripts(&catalogue, placed)?;
         let order = order::Order::of(&catalogue).map_err(placed)?;

@@ -4,6 +4,7 @@ mod bundle;
 mod check;
 mod error;
 mod findings;
+mod form;
 mod lines;
 mod load;
 mod model;

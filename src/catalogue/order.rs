@@ -289,7 +289,8 @@ impl Order {
     }
 
     fn undo(&self, catalogue: &Catalogue, at: usize, action: &ActionDef, other: &str) -> Result<(), Fault> {
-        let fault = |problem: String, remedy: String| Err(Fault::action(&action.id, other, problem, remedy));
+        let word = format!("by: {other}");
+        let fault = |problem: String, remedy: String| Err(Fault::action(&action.id, &word, problem, remedy));
         let Some(&earlier) = self.index.get(other) else {
             return fault(
                 format!("is undone by the unknown action {other}"),

@@ -44,13 +44,16 @@ pub const VALUES: Names = &[
 
 /// Options of the plan, as the command line calls them; an absent one is the empty text.
 pub const OPTIONS: Names = &[
-    ("airgapped", "`true` or `false`: the environment has no internet"),
     ("chart-registry", "`oci://host[:port]/path` of the charts"),
     ("concurrent-uploads", "uploads at once"),
     ("data-dir", "k0s data directory, absolute, ends in `/k0s`"),
     ("external-address", "load balancer, `host` or `host:port`"),
     ("gateway-https-node-port", "NodePort of the gateway, HTTPS"),
     ("image-registry", "`host[:port]/path` of the images"),
+    (
+        "mke3-airgapped",
+        "`true` or `false`: the environment has no internet",
+    ),
     (
         "worker-disruption",
         "workers that may be down at once, a number or a percentage",

@@ -68,6 +68,21 @@ pub enum Selector {
     Joiners,
 }
 
+impl Selector {
+    /// Its name in the catalogue.
+    pub fn name(self) -> &'static str {
+        match self {
+            Selector::Hosts => "hosts",
+            Selector::Managers => "managers",
+            Selector::Workers => "workers",
+            Selector::Lead => "lead",
+            Selector::Spare => "spare",
+            Selector::OtherManagers => "other-managers",
+            Selector::Joiners => "joiners",
+        }
+    }
+}
+
 /// Where a step executes, seen from the host it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -86,6 +86,18 @@ impl Subject {
     }
 }
 
+/// Something that could not be checked, and why: never silence, and never a guess.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Unchecked {
+    /// Code of the finding that might have been.
+    pub code: String,
+    /// Why it could not be told.
+    pub why: String,
+    /// The hosts it could not be told for, sorted; empty when it is not about hosts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+}
+
 /// One thing the plan has to say. Findings are sorted by severity, code, subject; alike ones are aggregated over hosts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {

@@ -36,6 +36,8 @@ pub struct Spec {
     pub inputs: Vec<Input>,
     /// What the plan found, sorted.
     pub findings: Vec<Finding>,
+    /// What could not be checked, sorted.
+    pub unchecked: Vec<Unchecked>,
     /// What becomes of settings, flags and ports.
     pub conversion: Conversion,
     /// What becomes of users, organizations, teams and grants; absent without accounts.

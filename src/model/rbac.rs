@@ -105,6 +105,34 @@ pub struct RoleRow {
     pub reason: String,
 }
 
+/// A RoleBinding or ClusterRoleBinding as it was under MKE 3. The object itself comes over with etcd.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct BindingRow {
+    /// Namespace; absent for a ClusterRoleBinding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Name.
+    pub name: String,
+    /// The role, `ClusterRole view` or `Role deployer`.
+    pub role: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Bindings made beside it for the members of its organizations and teams, `RoleBinding dev/development-team`, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub to: Vec<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// A grant or binding of a subject that is not in the tree: service account, group, or an account that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct LooseGrant {
+    /// Who, as `kind name`.
+    pub subject: String,
+    /// What it holds, where, and what became of that.
+    pub role: BoundRole,
+}
+
 /// Somebody whose access differs after the upgrade.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct AccessChange {
@@ -129,6 +157,12 @@ pub struct Rbac {
     pub users: Vec<UserRow>,
     /// Roles that are not Kubernetes' own, sorted by name.
     pub roles: Vec<RoleRow>,
+    /// Bindings of the cluster, sorted by namespace and name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bindings: Vec<BindingRow>,
+    /// Grants and bindings of subjects that are not in the tree, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loose: Vec<LooseGrant>,
     /// Who gains and who loses what.
     pub changes: Vec<AccessChange>,
 }

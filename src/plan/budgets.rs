@@ -1,10 +1,10 @@
 //! Budgets: amounts resolved to the integer that the plan stores, and how it came about.
 
 use super::error::BuildError;
-use super::options::{Amount, Options};
 use super::selection::Selection;
 use crate::catalogue::{BudgetDef, Capacity};
 use crate::model::{Budget, Selector};
+use crate::options::{Amount, Options};
 
 /// Resolves a budget: a percentage is of the hosts that it counts, rounded down; nothing is ever less than 1.
 pub fn resolve(budget: &BudgetDef, options: &Options, selection: &Selection) -> Result<Budget, BuildError> {

@@ -46,13 +46,14 @@ impl Contracted {
                     changed = true;
                 }
             }
+            // Everything that needed a gone node has its needs now, so the list would only count edges that are not there.
+            for (list, gone) in self.needs.iter_mut().zip(&self.gone) {
+                if *gone {
+                    list.clear();
+                }
+            }
             if !changed {
                 break;
-            }
-        }
-        for (list, gone) in self.needs.iter_mut().zip(&self.gone) {
-            if *gone {
-                list.clear();
             }
         }
     }

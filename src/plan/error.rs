@@ -27,7 +27,7 @@ pub enum BuildError {
         option: String,
     },
     /// Two hosts with one id, or an id that joints use.
-    #[error("host {host}: {why}; give the host another hostname in hosts.yaml")]
+    #[error("host {host:?}: {why}; give the host another hostname in hosts.yaml")]
     HostId {
         /// The id.
         host: String,
@@ -61,8 +61,10 @@ pub enum Problem {
     #[error("needs {0}, which belongs to a later stage; move one of them")]
     LaterStage(String),
     /// `same` on an action that is not about this host.
-    #[error("needs the same host's {0}, which is not about {1}; use all, or widen its for")]
-    NoSame(String, String),
+    #[error(
+        "needs the same host's {0}, which is not about all of its hosts; use all, or widen the for of {0}"
+    )]
+    NoSame(String),
     /// No such condition.
     #[error("condition {0} does not exist; see docs/catalogue.md for the names")]
     Condition(String),

@@ -5,6 +5,7 @@
 
 use super::selection::Selection;
 use super::situation::{HostView, Situation};
+use crate::model::Bytes;
 use crate::source::facts::{ClusterFacts, HostFacts};
 use std::collections::BTreeMap;
 
@@ -39,7 +40,7 @@ pub static FACTS: &[(&str, Getter)] = &[
     ),
     (
         "cluster.etcd.size-bytes",
-        Getter::Cluster(|f| text(f.etcd.as_ref()?.size_bytes.map(|size| size.0))),
+        Getter::Cluster(|f| f.etcd.as_ref()?.size_bytes.map(order_of_size)),
     ),
     ("cluster.id", Getter::Cluster(|f| f.id.clone())),
     (
@@ -93,6 +94,14 @@ fn takes_user_pods(facts: &HostFacts) -> Option<String> {
     let taints = facts.node.as_ref()?.taints.as_ref()?;
     let bars = |taint: &String| taint.ends_with(":NoSchedule") || taint.ends_with(":NoExecute");
     text(Some(!taints.iter().any(bars)))
+}
+
+/// A size that grows all the time, as the power of two that holds it.
+fn order_of_size(size: Bytes) -> String {
+    match size.0.checked_next_power_of_two() {
+        Some(limit) => format!("at most {limit}"),
+        None => format!("more than {}", 1u64 << 63),
+    }
 }
 
 fn text<T: ToString>(value: Option<T>) -> Option<String> {
@@ -235,9 +244,14 @@ mod tests {
         let node = fixture.facts[0].node.get_or_insert_default();
         node.user_pods = Some(17);
         node.taints = Some(vec!["com.docker.ucp.manager:NoSchedule".to_owned()]);
+        fixture.cluster.etcd.get_or_insert_default().size_bytes = Some(Bytes(1000));
         let situation = fixture.situation();
         let selection = Selection::choose(&situation);
         let mut look = Look::new(&situation, &selection, Some(0));
+        assert_eq!(
+            look.fact("cluster.etcd.size-bytes"),
+            Ok("at most 1024".to_owned())
+        );
         assert_eq!(look.fact("node.user-pods"), Ok("true".to_owned()));
         assert_eq!(look.fact("node.takes-user-pods"), Ok("false".to_owned()));
         assert_eq!(look.fact("node.kubelet-profile"), Ok(String::new()));

@@ -1,14 +1,14 @@
 //! A cluster made by hand, for unit tests.
 
-use super::options::Options;
 use super::situation::{HostView, Situation};
-use crate::catalogue::Release;
+use crate::catalogue::{Release, vocabulary};
 use crate::model::Role;
+use crate::options::Options;
 use crate::source::accounts::Accounts;
 use crate::source::facts::{ClusterFacts, HostFacts, OsFacts};
 use crate::source::hosts::HostEntry;
 use crate::source::mke3::Config;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Owns what a [`Situation`] borrows.
 pub struct Fixture {
@@ -80,6 +80,7 @@ impl Fixture {
         }
     }
 
+    /// The situation, with every document and secret of the vocabulary made.
     pub fn situation(&self) -> Situation<'_> {
         Situation {
             hosts: (0..self.ids.len())
@@ -95,9 +96,13 @@ impl Fixture {
             release: &self.release,
             config: &self.config,
             accounts: self.accounts.as_ref(),
-            documents: ["k0s.yaml".to_owned()].into(),
-            assets: ["k0s-bundle".to_owned()].into(),
-            secrets: Default::default(),
+            documents: names(vocabulary::DOCUMENTS),
+            assets: self.release.assets.keys().cloned().collect(),
+            secrets: names(vocabulary::SECRETS),
         }
     }
+}
+
+fn names(names: vocabulary::Names) -> BTreeSet<String> {
+    names.iter().map(|(name, _)| (*name).to_owned()).collect()
 }

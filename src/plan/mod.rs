@@ -2,7 +2,9 @@
 
 mod budgets;
 pub mod conditions;
+pub mod converted;
 mod dag;
+pub mod digest;
 mod error;
 mod estimate;
 mod expand;
@@ -13,21 +15,31 @@ mod fixture;
 mod graph;
 mod indexed;
 mod lines;
-pub mod options;
+pub mod make;
 mod outputs;
 mod params;
 mod pins;
+pub mod read;
 pub mod registry;
 mod rollback;
 mod schedule;
 mod selection;
 mod situation;
+pub mod tables;
 pub mod values;
 mod wiring;
+pub mod write;
 
 pub use error::{BuildError, Problem};
 pub use graph::{Graph, Undecided, build, build_with};
 pub use indexed::{Rows, RowsError};
+pub use read::{PlanError, read};
 pub use rollback::{Rollback, RollbackError, UndoRow, UndoStep, describe, rollback};
 pub use selection::Selection;
 pub use situation::{HostView, Situation};
+pub use write::write;
+
+/// The JSON Schema of a plan (draft 2020-12).
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(crate::model::Plan).to_value()
+}

@@ -407,3 +407,103 @@ impl<'w, 'a> Run<'w, 'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::{Bundle, Catalogue, Releases};
+    use crate::plan::fixture::Fixture;
+    use crate::plan::{Graph, build};
+    use std::collections::BTreeMap;
+
+    fn graph(fixture: &Fixture) -> Graph {
+        let (catalogue, _) = Catalogue::load(&Bundle::embedded()).unwrap();
+        build(&catalogue, &fixture.situation()).unwrap()
+    }
+
+    fn fixture(managers: usize, workers: usize) -> Fixture {
+        let mut fixture = Fixture::cluster(managers, workers);
+        fixture.release = Releases::load(&Bundle::embedded()).unwrap().releases[0].clone();
+        fixture.options.worker_disruption = crate::options::Amount::Count(3);
+        fixture
+    }
+
+    /// How many of the intervals are open at once, at most.
+    fn most(intervals: impl Iterator<Item = (u64, u64)>) -> usize {
+        let intervals: Vec<(u64, u64)> = intervals.filter(|(start, end)| start < end).collect();
+        let open_at = |time: u64| {
+            intervals
+                .iter()
+                .filter(|(start, end)| *start <= time && time < *end)
+                .count()
+        };
+        intervals
+            .iter()
+            .map(|(start, _)| open_at(*start))
+            .max()
+            .unwrap_or(0)
+    }
+
+    #[test]
+    fn a_simulated_run_breaks_no_rule_and_uses_what_it_may() {
+        let fixture = fixture(3, 12);
+        let situation = fixture.situation();
+        let graph = graph(&fixture);
+        let indexed = Indexed::new(graph.rows()).unwrap();
+        let hosts: BTreeMap<&str, u32> = situation
+            .hosts
+            .iter()
+            .map(|host| host.id.as_str())
+            .zip(0..)
+            .collect();
+        let selection = Selection::choose(&situation);
+        let load = Workload::new(&indexed, &hosts, &selection, &graph.budgets);
+        for width in [1, 4, 30] {
+            let run = load.simulate(width).unwrap();
+            for node in 0..indexed.needs.len() {
+                let needed = indexed.needs[node].iter().map(|need| run.end[*need as usize]);
+                assert!(
+                    run.start[node] >= needed.max().unwrap_or(0),
+                    "{}",
+                    indexed.id(node as u32)
+                );
+                assert_eq!(run.end[node] - run.start[node], load.seconds[node]);
+            }
+            let actions: Vec<u32> = (0..graph.actions.len() as u32).collect();
+            let span = |action: &u32| (run.start[*action as usize], run.end[*action as usize]);
+            let step = |action: &u32| indexed.step(*action).unwrap();
+            let remote = actions.iter().filter(|action| step(action).at != At::Operator);
+            let connections = most(remote.map(span));
+            assert!(
+                connections <= width as usize,
+                "{connections} connections at width {width}"
+            );
+            assert!(
+                connections == width as usize || width == 30,
+                "{connections} at width {width}"
+            );
+            for host in 0..15u32 {
+                let about = |action: &&u32| load.host[**action as usize] == host;
+                let changing = |action: &&u32| step(action).effect != Effect::Reads;
+                assert!(most(actions.iter().filter(about).filter(changing).map(span)) <= 1);
+                let on = |action: &&u32| match step(action).at {
+                    At::Subject => about(action),
+                    At::Lead => selection.lead() == Some(host),
+                    At::Operator => false,
+                };
+                assert!(most(actions.iter().filter(on).map(span)) <= SESSIONS_PER_HOST as usize);
+            }
+            for (budget, capacity) in load.capacity.iter().enumerate() {
+                let held = actions.iter().flat_map(|action| {
+                    let takes = load.takes[*action as usize].iter();
+                    let of = takes.filter(move |(taken, _)| *taken as usize == budget);
+                    of.map(|(_, end)| (run.start[*action as usize], run.end[*end as usize]))
+                });
+                let held = most(held);
+                assert!(held <= *capacity as usize, "{} {held}", graph.budgets[budget].id);
+                let full = held == *capacity as usize || width < *capacity;
+                assert!(full, "{} is never used up: {held}", graph.budgets[budget].id);
+            }
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::catalogue::Release;
 use crate::model::Role;
-use crate::plan::options::Options;
+use crate::options::Options;
 use crate::source::accounts::Accounts;
 use crate::source::facts::{ClusterFacts, HostFacts};
 use crate::source::hosts::HostEntry;

@@ -154,11 +154,7 @@ impl<'a> Wirer<'a> {
                         for &host in self.subjects(action) {
                             let from = self.instance(needed, host).ok_or_else(|| {
                                 let id = self.catalogue.actions[needed as usize].id.clone();
-                                let what = "every host of this action".to_owned();
-                                problem(
-                                    &self.catalogue.actions[action as usize],
-                                    Problem::NoSame(id, what),
-                                )
+                                problem(&self.catalogue.actions[action as usize], Problem::NoSame(id))
                             })?;
                             let to = self.instance(action, host);
                             if let Some(to) = to {

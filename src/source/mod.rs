@@ -7,8 +7,10 @@ mod error;
 pub mod facts;
 pub mod hosts;
 mod input;
+mod joined;
 mod json;
 pub mod mke3;
 mod redact;
 
 pub use error::InputError;
+pub use joined::{JoinedHost, join};

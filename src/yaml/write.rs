@@ -170,7 +170,8 @@ fn is_plain(text: &str) -> bool {
         return false;
     };
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_./@+-=,:() ".contains(c);
-    if !text.chars().all(allowed) || text.ends_with([' ', ':']) || text.contains(": ") || text.contains("  ") {
+    if !text.chars().all(allowed) || text.ends_with([' ', ':']) || text.contains(": ") || text.contains("  ")
+    {
         return false;
     }
     if first.is_ascii_digit() {

@@ -10,7 +10,7 @@ use mkectl::convert::checks::{
     CheckContext, CheckResult, CheckRules, Unchecked, aggregate, check_codes, run_checks,
 };
 use mkectl::model::{Finding, Role, Severity, Subject, SubjectKind};
-use mkectl::plan::options::{Amount, Options};
+use mkectl::options::{Amount, Options};
 use mkectl::source::facts::Facts;
 use mkectl::source::hosts::{HostEntry, Hosts};
 use mkectl::source::mke3::{Config, Leaf, Segment, Value};
@@ -744,7 +744,6 @@ fn the_blocked_cluster_is_blocked_by_everything_that_is_wrong_with_it() {
             "CLOCK-SKEW",
             "DISK-INODES",
             "DISK-WHERE",
-            "ENC-KMS",
             "ETCD-ALARM",
             "ETCD-AUTH",
             "ETCD-DIVERGED",

@@ -13,3 +13,4 @@ mod rbac;
 mod report;
 mod settings;
 mod source;
+mod support;

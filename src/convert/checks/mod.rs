@@ -27,7 +27,7 @@ pub use rules::CheckRules;
 
 use crate::catalogue::{FindingRegistry, Release, Releases};
 use crate::model::Finding;
-use crate::plan::options::Options;
+use crate::options::Options;
 use crate::source::facts::Facts;
 use crate::source::hosts::Hosts;
 use crate::source::mke3::Config;
@@ -55,16 +55,7 @@ pub struct CheckContext<'a> {
     pub registry: &'a FindingRegistry,
 }
 
-/// A check that could not be made, and why.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Unchecked {
-    /// Code of the check.
-    pub code: String,
-    /// Why: a lower-case fragment.
-    pub why: String,
-    /// Hosts it could not be made for, sorted; empty when it is not about single hosts.
-    pub hosts: Vec<String>,
-}
+pub use crate::model::Unchecked;
 
 /// What the checks have to say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -149,7 +140,6 @@ const CHECKS: &[Check] = &[
     check(&["API-REMOVED"], objects::removed_apis),
     check(&["VOLUME-INTREE"], objects::in_tree_volumes),
     check(&["CSI-PATH"], objects::csi_path),
-    check(&["ENC-KMS"], objects::kms),
     check(&["WEBHOOK-FAIL"], objects::webhooks),
     check(&["APISERVICE-DEAD"], objects::dead_apiservices),
     check(&["NAME-CLASH"], objects::name_clash),

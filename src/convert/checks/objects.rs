@@ -139,22 +139,6 @@ pub(super) fn csi_path(run: &mut Run<'_>) {
     }
 }
 
-/// `ENC-KMS`: Secrets are not encrypted by a key service.
-pub(super) fn kms(run: &mut Run<'_>) {
-    const KEY: &str = "cluster_config.kms_enabled";
-    let on = run.is_on(KEY);
-    let subject = run.setting_subject(KEY);
-    run.verdict(
-        "ENC-KMS",
-        on.then(|| {
-            (
-                subject,
-                Draft::new("Secrets are encrypted by a key management service"),
-            )
-        }),
-    );
-}
-
 /// `WEBHOOK-FAIL`: no webhook inside the cluster stands before everything.
 pub(super) fn webhooks(run: &mut Run<'_>) {
     const CODE: &str = "WEBHOOK-FAIL";

@@ -2,7 +2,7 @@
 
 use super::run::{Draft, Run};
 use crate::model::{Subject, SubjectKind};
-use crate::plan::options::Amount;
+use crate::options::Amount;
 use std::net::{IpAddr, Ipv6Addr};
 
 fn option(name: &str) -> Subject {

@@ -192,6 +192,26 @@ impl CheckRules {
     }
 
     /// A version that cannot be compared would silently switch a rule off.
+    /// `apiVersion Kind` of every stored value that an API server of a Kubernetes version cannot decode, sorted.
+    pub fn unreadable(&self, kubernetes: &str) -> Vec<String> {
+        let Some(target) = super::version::Version::parse(kubernetes) else {
+            return Vec::new();
+        };
+        let gone = |row: &&StoredApi| {
+            super::version::Version::parse(&row.gone_in).is_some_and(|gone| target >= gone)
+        };
+        let mut names: Vec<String> = self
+            .apis
+            .stored
+            .iter()
+            .filter(gone)
+            .flat_map(|row| row.kinds.iter().map(|kind| format!("{} {kind}", row.api)))
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     fn check_versions(&self) -> Result<(), CatalogueError> {
         let bad = |file: &str, text: &str| {
             CatalogueError::new(

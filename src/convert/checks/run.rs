@@ -77,19 +77,14 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub fn new(ctx: &'a CheckContext<'a>) -> Run<'a> {
-        let hosts = ctx.hosts.entries.iter().map(|entry| {
-            let facts = ctx
-                .facts
-                .and_then(|facts| facts.hosts.iter().find(|host| host.address == entry.address));
-            HostView {
-                id: facts
-                    .and_then(|facts| facts.hostname.clone())
-                    .unwrap_or_else(|| entry.address.clone()),
-                entry,
-                facts,
-                role: facts.and_then(|facts| facts.role).or(entry.role),
-            }
-        });
+        let hosts = crate::source::join(ctx.hosts, ctx.facts)
+            .into_iter()
+            .map(|host| HostView {
+                id: host.id,
+                entry: host.entry,
+                facts: host.facts,
+                role: host.role,
+            });
         Run {
             ctx,
             hosts: Rc::new(hosts.collect()),

@@ -129,7 +129,13 @@ impl K0sTable {
 ///
 /// `hold` adds what keeps the controller manager from evicting pods of hosts that still run MKE 3. `controllers` are the
 /// addresses of all controllers, for the certificate. The peer address of etcd is the placeholder `mkectl-host:private-address`.
-pub fn k0s_document(table: &K0sTable, mke4: &Node, controllers: &[String], files: K0sFiles, hold: bool) -> Node {
+pub fn k0s_document(
+    table: &K0sTable,
+    mke4: &Node,
+    controllers: &[String],
+    files: K0sFiles,
+    hold: bool,
+) -> Node {
     let mut document = table.base.clone();
     for entry in &table.moves {
         let on_host = match entry.needs {
@@ -148,7 +154,10 @@ pub fn k0s_document(table: &K0sTable, mke4: &Node, controllers: &[String], files
     }
     let api = document.entry("spec").entry("api");
     let mut sans: Vec<Node> = api.get("sans").map_or(&[][..], Node::items).to_vec();
-    let external = api.get("externalAddress").and_then(Node::as_str).unwrap_or_default();
+    let external = api
+        .get("externalAddress")
+        .and_then(Node::as_str)
+        .unwrap_or_default();
     for name in std::iter::once(external.to_owned()).chain(controllers.iter().cloned()) {
         if !name.is_empty() && !sans.contains(&Node::Str(name.clone())) {
             sans.push(Node::Str(name));
@@ -201,7 +210,9 @@ fn moved(entry: &Move, node: &Node) -> Option<Node> {
             let items: Vec<&str> = node.items().iter().filter_map(Node::as_str).collect();
             (!items.is_empty()).then(|| Node::Str(items.join(",")))
         }
-        As::WhenTrue => (node.as_bool() == Some(true)).then(|| Node::from(entry.value.clone().unwrap_or_default())),
+        As::WhenTrue => {
+            (node.as_bool() == Some(true)).then(|| Node::from(entry.value.clone().unwrap_or_default()))
+        }
         As::Bytes => bytes(node.as_str()?).map(|size| Node::Str(size.to_string())),
     }
 }
@@ -274,7 +285,12 @@ fn worker_profiles(table: &K0sTable, mke4: &Node) -> Node {
 
 /// Fields of a `k0s.yaml` that the k0s of a release does not know, or that have the wrong type. Empty for every document that
 /// [`k0s_document`] makes; k0s itself ignores unknown fields in some places without a word.
-pub fn k0s_problems(table: &K0sTable, settings: &SettingsTable, document: &Node, release: &Release) -> Vec<Finding> {
+pub fn k0s_problems(
+    table: &K0sTable,
+    settings: &SettingsTable,
+    document: &Node,
+    release: &Release,
+) -> Vec<Finding> {
     let mut problems = Vec::new();
     walk(table, document, "", &release.kubernetes, &mut problems);
     let remedy = settings

@@ -4,7 +4,7 @@ use crate::catalogue::{Bundle, Release};
 use crate::convert::settings::path::prune;
 use crate::convert::settings::{Merge, TableError, Write, data};
 use crate::model::{Bastion, Component, Role};
-use crate::plan::options::Options;
+use crate::options::Options;
 use crate::source::hosts::HostEntry;
 use crate::yaml::{self, Node};
 use serde::Deserialize;
@@ -97,7 +97,10 @@ pub fn default_mke4(defaults: &DocumentDefaults, release: &Release) -> Node {
         host.insert("ssh", ssh);
         host
     };
-    let hosts = vec![example("controller+worker", "1.1.1.1"), example("worker", "2.2.2.2")];
+    let hosts = vec![
+        example("controller+worker", "1.1.1.1"),
+        example("worker", "2.2.2.2"),
+    ];
     document.entry("spec").insert("hosts", Node::List(hosts));
     document
 }
@@ -148,7 +151,11 @@ fn apply_options(document: &mut Node, options: &Options) {
         .insert("enabled", Node::Bool(options.airgapped));
     let api = spec.entry("apiServer");
     api.insert("externalAddress", Node::Str(options.external_address.clone()));
-    move_paths(api, DATA_DIR, &format!("{}/", options.data_dir.trim_end_matches('/')));
+    move_paths(
+        api,
+        DATA_DIR,
+        &format!("{}/", options.data_dir.trim_end_matches('/')),
+    );
     if spec.get("k8sProviderSpecs").is_some() {
         spec.entry("k8sProviderSpecs")
             .insert("dataDir", Node::Str(options.data_dir.clone()));
@@ -267,7 +274,9 @@ fn write_calico_values(document: &mut Node, base: Node, options: &Options) {
     let providers = document.entry("spec").entry("network").entry("providers");
     let Node::List(providers) = providers else { return };
     for provider in providers {
-        let extra = provider.get("extraConfig").and_then(|extra| extra.get("values.yaml"));
+        let extra = provider
+            .get("extraConfig")
+            .and_then(|extra| extra.get("values.yaml"));
         if let Some(set @ Node::Map(_)) = extra {
             let mut values = base.clone();
             overlay(&mut values, set);

@@ -7,7 +7,7 @@ use super::value;
 use super::{SettingsResult, Write};
 use crate::catalogue::Release;
 use crate::model::{Finding, Outcome, Subject, SubjectKind};
-use crate::plan::options::Options;
+use crate::options::Options;
 use crate::source::mke3::{Config, Value};
 use crate::yaml::{self, Node};
 use ipnet::IpNet;
@@ -71,10 +71,7 @@ impl Checks<'_> {
     }
 
     fn ranges(&mut self) {
-        let range = |key| {
-            self.effective(key)
-                .and_then(|text| text.parse::<IpNet>().ok())
-        };
+        let range = |key| self.effective(key).and_then(|text| text.parse::<IpNet>().ok());
         let (Some(pods), Some(services)) = (range(POD_CIDR), range(SERVICE_CIDR)) else {
             return;
         };
@@ -176,10 +173,7 @@ impl Checks<'_> {
                     free(&taken).unwrap_or(port)
                 }
             };
-            self.write(
-                &format!("spec.gatewayMKEIngress.nodePorts.{name}"),
-                port.into(),
-            );
+            self.write(&format!("spec.gatewayMKEIngress.nodePorts.{name}"), port.into());
             gateway.push((name, port));
             used.push(port);
         }
@@ -200,7 +194,13 @@ impl Checks<'_> {
         }
     }
 
-    fn check_ports(&mut self, whose: &str, ports: &[(&str, u32)], others: &[u32], in_range: impl Fn(u32) -> bool) {
+    fn check_ports(
+        &mut self,
+        whose: &str,
+        ports: &[(&str, u32)],
+        others: &[u32],
+        in_range: impl Fn(u32) -> bool,
+    ) {
         for (i, (name, port)) in ports.iter().enumerate() {
             let key = if self.config.get(NODE_PORTS).is_some() {
                 NODE_PORTS
@@ -234,9 +234,10 @@ impl Checks<'_> {
                 for target in &mut row.to {
                     target.value = yaml::flow(&Node::Bool(false));
                 }
-                row.reason = "--remove-ingress-nginx drops the controller; the gateway takes over its NodePorts".to_owned();
+                row.reason =
+                    "--remove-ingress-nginx drops the controller; the gateway takes over its NodePorts"
+                        .to_owned();
             }
         }
     }
 }
-

@@ -61,9 +61,7 @@ impl<'a> Engine<'a> {
         let mut by_path = BTreeMap::new();
         let mut by_row = BTreeMap::new();
         for leaf in &config.leaves {
-            by_path
-                .entry(leaf.display_path().to_lowercase())
-                .or_insert(leaf);
+            by_path.entry(leaf.display_path().to_lowercase()).or_insert(leaf);
             if let Some(index) = table.position(&leaf.table_path()) {
                 by_row.entry(index).or_insert(leaf);
             }
@@ -192,7 +190,11 @@ impl<'a> Engine<'a> {
         let (outcome, reason) = match refused {
             true => (
                 Outcome::Blocking,
-                format!("{}; a missing key counts as {}", row.reason, value::display(&value)),
+                format!(
+                    "{}; a missing key counts as {}",
+                    row.reason,
+                    value::display(&value)
+                ),
             ),
             false => (Outcome::Ignored, row.reason.clone()),
         };
@@ -321,7 +323,13 @@ impl<'a> Engine<'a> {
         };
         let subject = self.subject(path, Some(leaf.line));
         let remedy = self.table.findings["SETTING-INVALID"].remedy.clone();
-        self.find(severity, "SETTING-INVALID", subject, format!("{path} {wrong}"), remedy);
+        self.find(
+            severity,
+            "SETTING-INVALID",
+            subject,
+            format!("{path} {wrong}"),
+            remedy,
+        );
         Verdict::of(outcome, format!("The value {wrong}"))
     }
 
@@ -469,11 +477,7 @@ impl<'a> Engine<'a> {
     /// Raises the topic of a row, once, or once per entry of its list where the entries are things of their own.
     fn raise(&mut self, row: &SettingDef, path: &str, entry: &str, line: Option<u32>) {
         let table = self.table;
-        let Some((id, topic)) = row
-            .topic
-            .as_ref()
-            .and_then(|id| table.topics.get_key_value(id))
-        else {
+        let Some((id, topic)) = row.topic.as_ref().and_then(|id| table.topics.get_key_value(id)) else {
             return;
         };
         let entry = if topic.per_entry { entry } else { "" };

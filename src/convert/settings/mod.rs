@@ -14,12 +14,13 @@ pub(crate) mod value;
 pub use markdown::settings_markdown;
 pub(crate) use table::data;
 pub use table::{
-    Class, Condition, FindingDef, Kind, Merge, SettingDef, SettingsTable, TableError, TargetDef, Topic, Transform,
+    Class, Condition, FindingDef, Kind, Merge, SettingDef, SettingsTable, TableError, TargetDef, Topic,
+    Transform,
 };
 
 use crate::catalogue::Release;
 use crate::model::{Finding, SecretRef, SettingRow};
-use crate::plan::options::Options;
+use crate::options::Options;
 use crate::source::mke3::Config;
 use crate::yaml::Node;
 
@@ -32,6 +33,21 @@ pub struct Write {
     pub(crate) path: path::DocPath,
     pub(crate) value: Node,
     pub(crate) merge: Option<Merge>,
+}
+
+impl Write {
+    /// A value at a path such as `spec.kubelet.maxPods`, replacing what stood there.
+    ///
+    /// # Errors
+    ///
+    /// When the path cannot be read.
+    pub fn set(path: &str, value: Node) -> Result<Write, String> {
+        Ok(Write {
+            path: path::DocPath::parse(path)?,
+            value,
+            merge: None,
+        })
+    }
 }
 
 /// What the settings become.
@@ -54,6 +70,8 @@ pub fn convert_settings(
     release: &Release,
     options: &Options,
 ) -> SettingsResult {
+    let config = config.clone().with_arrays(&|path| table.is_array(path));
+    let config = &config;
     let mut engine = engine::Engine::new(table, config, release);
     engine.run();
     let mut result = engine.into_result();

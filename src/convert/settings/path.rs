@@ -34,7 +34,9 @@ impl DocPath {
                 steps.push(match name {
                     "#" => Step::Entry,
                     "" => return Err(bad()),
-                    name => name.parse().map_or_else(|_| Step::Named(name.to_owned()), Step::At),
+                    name => name
+                        .parse()
+                        .map_or_else(|_| Step::Named(name.to_owned()), Step::At),
                 });
                 rest = after;
             } else {
@@ -51,7 +53,11 @@ impl DocPath {
                 rest = &rest[end..];
             }
         }
-        if steps.is_empty() { Err(bad()) } else { Ok(DocPath(steps)) }
+        if steps.is_empty() {
+            Err(bad())
+        } else {
+            Ok(DocPath(steps))
+        }
     }
 
     /// The path for one entry of the source list, and with `<name>` and `{name}` filled in.
@@ -100,7 +106,9 @@ impl std::fmt::Display for DocPath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (i, step) in self.0.iter().enumerate() {
             match step {
-                Step::Key(key) if key.contains(['.', '[', ']', '"']) || key.is_empty() => write!(f, "[{key:?}]")?,
+                Step::Key(key) if key.contains(['.', '[', ']', '"']) || key.is_empty() => {
+                    write!(f, "[{key:?}]")?
+                }
                 Step::Key(key) if i == 0 => write!(f, "{key}")?,
                 Step::Key(key) => write!(f, ".{key}")?,
                 Step::Named(name) => write!(f, "[{name}]")?,

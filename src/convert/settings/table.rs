@@ -312,6 +312,7 @@ pub struct SettingsTable {
     exact: BTreeMap<String, usize>,
     wildcard: BTreeMap<String, usize>,
     prefixes: BTreeSet<String>,
+    arrays: BTreeSet<String>,
 }
 
 /// Codes that the conversion raises by itself.
@@ -341,6 +342,7 @@ impl SettingsTable {
             exact: BTreeMap::new(),
             wildcard: BTreeMap::new(),
             prefixes: BTreeSet::new(),
+            arrays: BTreeSet::new(),
         };
         for finding in findings.findings {
             let code = finding.code.clone();
@@ -355,6 +357,9 @@ impl SettingsTable {
             for path in std::iter::once(&row.path).chain(&row.aliases) {
                 let path = path.to_lowercase();
                 for (end, _) in path.match_indices('.') {
+                    if let Some(array) = path[..end].strip_suffix("[]") {
+                        table.arrays.insert(array.to_owned());
+                    }
                     let prefix = path[..end].trim_end_matches("[]");
                     // A dot inside a quoted key ends no table.
                     if prefix.matches('"').count() % 2 == 0 {
@@ -370,9 +375,7 @@ impl SettingsTable {
                 }
             }
         }
-        table
-            .check()
-            .map_err(|message| TableError::new(FILE, message))?;
+        table.check().map_err(|message| TableError::new(FILE, message))?;
         Ok(table)
     }
 
@@ -420,11 +423,7 @@ impl SettingsTable {
                 if !complete {
                     return wrong("a transform lacks its parameter");
                 }
-                if target
-                    .unless
-                    .as_ref()
-                    .is_some_and(|key| self.find(key).is_none())
-                {
+                if target.unless.as_ref().is_some_and(|key| self.find(key).is_none()) {
                     return wrong("unless names an unknown key");
                 }
                 if super::path::DocPath::parse(&target.path).is_err() {
@@ -450,6 +449,11 @@ impl SettingsTable {
         })
     }
 
+    /// True for the path (without positions) of a list of tables: what `Config::with_arrays` asks.
+    pub fn is_array(&self, table_path: &str) -> bool {
+        self.arrays.contains(&table_path.to_lowercase())
+    }
+
     /// True for the path of a table or list of tables that holds known keys.
     pub(crate) fn is_table(&self, table_path: &str) -> bool {
         let path = table_path.to_lowercase();
@@ -464,9 +468,18 @@ impl SettingsTable {
         if path.len() > LONGEST {
             return None;
         }
+        // Paths of very different length cannot be alike enough, and comparing them is slow.
+        let near =
+            |row: &&SettingDef| row.path.len().abs_diff(path.len()) * 5 <= path.len().max(row.path.len());
         self.settings
             .iter()
-            .map(|row| (strsim::normalized_damerau_levenshtein(&path, &row.path.to_lowercase()), row))
+            .filter(near)
+            .map(|row| {
+                (
+                    strsim::normalized_damerau_levenshtein(&path, &row.path.to_lowercase()),
+                    row,
+                )
+            })
             .filter(|(likeness, _)| *likeness >= 0.8)
             .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.path.cmp(&a.1.path)))
             .map(|(_, row)| row.path.as_str())
@@ -485,6 +498,8 @@ fn one_more_key(path: &str, parent: &str) -> bool {
     path.strip_prefix(parent)
         .and_then(|rest| rest.strip_prefix('.'))
         .is_some_and(|key| {
-            !key.is_empty() && (!key.contains(['.', '[']) || (key.starts_with('"') && key.ends_with('"') && key.len() > 1))
+            !key.is_empty()
+                && (!key.contains(['.', '['])
+                    || (key.starts_with('"') && key.ends_with('"') && key.len() > 1))
         })
 }

@@ -80,7 +80,10 @@ pub(crate) fn apply(
             ))
         }
         Transform::Enum => {
-            let found = target.map.get(&text()?.to_lowercase()).or(target.otherwise.as_ref());
+            let found = target
+                .map
+                .get(&text()?.to_lowercase())
+                .or(target.otherwise.as_ref());
             match found {
                 Some(word) => plain(Node::Str(word.clone())),
                 None => Err(format!(
@@ -208,7 +211,11 @@ mod tests {
             ("2m0s", "2m0s"),
             ("1h30m0.25s", "1h30m0.25s"),
         ] {
-            assert_eq!(nanoseconds(text).map(go_duration).as_deref(), Some(expected), "{text}");
+            assert_eq!(
+                nanoseconds(text).map(go_duration).as_deref(),
+                Some(expected),
+                "{text}"
+            );
         }
         for text in ["", "m", "5", "1m5", "-1s", "1..5s", "9999999999999h", "1x"] {
             assert_eq!(nanoseconds(text), None, "{text:?}");
@@ -219,9 +226,15 @@ mod tests {
     fn every_detection_method_of_calico_has_its_field() {
         let of = |text: &str| autodetect(text).map(|node| crate::yaml::flow(&node));
         assert_eq!(of("first-found").as_deref(), Some("{firstFound: true}"));
-        assert_eq!(of("can-reach=8.8.8.8").as_deref(), Some("{canReach: \"8.8.8.8\"}"));
+        assert_eq!(
+            of("can-reach=8.8.8.8").as_deref(),
+            Some("{canReach: \"8.8.8.8\"}")
+        );
         assert_eq!(of("interface=eth.*").as_deref(), Some("{interface: \"eth.*\"}"));
-        assert_eq!(of("skip-interface=docker0").as_deref(), Some("{skipInterface: docker0}"));
+        assert_eq!(
+            of("skip-interface=docker0").as_deref(),
+            Some("{skipInterface: docker0}")
+        );
         assert_eq!(
             of("cidr=10.0.0.0/8, 192.168.0.0/16").as_deref(),
             Some("{cidrs: [10.0.0.0/8, 192.168.0.0/16]}")

@@ -88,7 +88,7 @@ pub(crate) fn display(value: &Value) -> String {
 }
 
 /// A basic string of TOML.
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -219,10 +219,7 @@ pub(crate) fn check(row: &SettingDef, value: &Value) -> Result<(), String> {
             string.is_some_and(|text| text.parse::<IpNet>().is_ok()),
             "an address range such as 10.0.0.0/16",
         ),
-        Kind::Duration => need(
-            string.and_then(nanoseconds).is_some(),
-            "a duration such as 1m30s",
-        ),
+        Kind::Duration => need(string.and_then(nanoseconds).is_some(), "a duration such as 1m30s"),
         Kind::Quantity => need(string.is_some_and(is_quantity), "a quantity such as 500Mi"),
         Kind::Size => need(string.is_some_and(is_size), "a size such as 8GB"),
         Kind::Pairs => need(
@@ -285,7 +282,10 @@ fn is_quantity(text: &str) -> bool {
 
 fn is_size(text: &str) -> bool {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let suffixes = ["", "b", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "tib", "k", "m", "g", "t", "ki", "mi", "gi", "ti"];
+    let suffixes = [
+        "", "b", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "tib", "k", "m", "g", "t", "ki", "mi", "gi",
+        "ti",
+    ];
     is_decimal(digits.trim_end()) && suffixes.contains(&text[digits.len()..].to_ascii_lowercase().as_str())
 }
 

@@ -1,0 +1,405 @@
+//! The arguments of every command. Their help texts are the CLI reference (`docs/cli.md` is generated from here).
+
+use super::log::{Level, LogFormat};
+use crate::options::{Amount, FailurePolicy};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Upgrade a Mirantis Kubernetes Engine 3 cluster to MKE 4k in place: plan, review, apply, roll back.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mkectl",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// How much is logged to stderr
+    #[arg(
+        short,
+        long,
+        alias = "logLevel",
+        value_enum,
+        default_value = "info",
+        global = true
+    )]
+    pub log_level: Level,
+    /// Form of the log lines
+    #[arg(long, value_enum, default_value = "text", global = true)]
+    pub log_format: LogFormat,
+    /// No colour, whatever the terminal can do (also: NO_COLOR=1)
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read everything, change nothing, print a diff that a change board can read
+    Plan(Box<PlanArgs>),
+    /// Show a saved plan; needs nothing but the file
+    Show(ShowArgs),
+    /// Show what changed between two saved plans, and in risk
+    Diff(DiffArgs),
+    /// Print the graph of actions of a saved plan, as DOT or Mermaid
+    Graph(GraphArgs),
+    /// Explain a finding by its code
+    Explain(ExplainArgs),
+    /// Print the JSON Schema of one of mkectl's formats
+    Schema(SchemaArgs),
+    /// Print a default mke4.yaml, or convert an MKE 3 configuration into one
+    Init(InitArgs),
+    /// Run pre-upgrade checks alone
+    Check(CheckArgs),
+    /// Print the version
+    Version(VersionArgs),
+    /// Print a completion script for a shell
+    Completion(CompletionArgs),
+    /// Print the manual page
+    Man(ManArgs),
+    /// Write the generated pages of docs/
+    #[command(hide = true)]
+    Docs(DocsArgs),
+}
+
+/// Form of a shown plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// The diff, for a terminal.
+    Text,
+    /// The plan itself.
+    Json,
+    /// For a pull request or change ticket.
+    Markdown,
+    /// One self-contained page.
+    Html,
+    /// The graph, for Graphviz.
+    Dot,
+    /// The graph, for Mermaid.
+    Mermaid,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "With stdout on a terminal the diff is printed there. Redirected (`mkectl plan … > plan.json`), stdout is \
+exactly one JSON document and the diff goes to stderr. On failure stdout stays empty.\n\nExit codes: 0 a plan was made · 2 the same, with \
+--detailed-exitcode · 3 the plan has blockers (it is still printed) · 4 bad usage or input."
+)]
+pub struct PlanArgs {
+    /// hosts.yaml: how to reach every node
+    #[arg(long, value_name = "FILE")]
+    pub hosts_path: String,
+    /// The MKE 3 configuration (TOML), as `GET /api/ucp/config-toml` returns it
+    #[arg(long, value_name = "FILE", alias = "mke3-config-path")]
+    pub mke3_config: String,
+    /// Recorded host facts; without them there are no actions, only conversion and findings
+    #[arg(long, value_name = "FILE")]
+    pub facts: Option<String>,
+    /// Recorded accounts: users, organizations, teams, grants
+    #[arg(long, value_name = "FILE")]
+    pub accounts: Option<String>,
+    /// Save the plan here (mode 0600), and print the diff
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<String>,
+    /// What to print on stdout; the default depends on whether stdout is a terminal
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Exit with 2 when there are changes, as Terraform does
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// What shapes the upgrade.
+    #[command(flatten)]
+    pub upgrade: UpgradeOptions,
+}
+
+/// Options that shape an upgrade.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Upgrade options")]
+pub struct UpgradeOptions {
+    /// DNS name or address of the load balancer, with `:port` when it is not 443
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub external_address: String,
+    /// MKE 4k version to go to [default: the newest that takes the source version]
+    #[arg(long, value_name = "X.Y.Z")]
+    pub target_version: Option<String>,
+    /// k0s data directory on the hosts; ends in /k0s
+    #[arg(short, long, value_name = "DIR", default_value = "/var/lib/k0s")]
+    pub data_dir: String,
+    /// Workers that may be down at once, a number or a percentage
+    #[arg(long, value_name = "N|N%", default_value = "10%", value_parser = amount)]
+    pub worker_disruption: Amount,
+    /// Uploads at once
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub concurrent_uploads: u32,
+    /// Connections at once that the estimate assumes; apply may only lower it
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=10000))]
+    pub parallelism: u32,
+    /// What to do when an action fails
+    #[arg(long, value_enum, default_value = "auto")]
+    pub on_failure: OnFailure,
+    /// Workers that may be left out before the run pauses, a number or a percentage
+    #[arg(long, value_name = "N|N%", default_value = "10%", value_parser = amount)]
+    pub max_failed_workers: Amount,
+    /// Pass the point of no return by itself after this soak time, such as 24h [default: a person decides]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub commit_after: Option<String>,
+    /// NodePort of the gateway for HTTP
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u32).range(1..=65535))]
+    pub gateway_http_node_port: Option<u32>,
+    /// NodePort of the gateway for HTTPS
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u32).range(1..=65535))]
+    pub gateway_https_node_port: Option<u32>,
+    /// Drop MKE 3's ingress controller and take over its NodePorts
+    #[arg(long)]
+    pub remove_ingress_nginx: bool,
+    /// The environment has no internet
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set, help_heading = "Offline")]
+    pub mke3_airgapped: bool,
+    /// Registry and path of the images, without a scheme and without a slash at the end
+    #[arg(long, value_name = "HOST[:PORT]/PATH", help_heading = "Offline")]
+    pub image_registry: Option<String>,
+    /// Registry and path of the charts, beginning with oci:// and without a slash at the end
+    #[arg(long, value_name = "oci://HOST[:PORT]/PATH", help_heading = "Offline")]
+    pub chart_registry: Option<String>,
+    /// PEM file with the CA of the image registry
+    #[arg(long, value_name = "FILE", help_heading = "Offline")]
+    pub image_registry_ca_file: Option<String>,
+    /// PEM file with the CA of the chart registry
+    #[arg(long, value_name = "FILE", help_heading = "Offline")]
+    pub chart_registry_ca_file: Option<String>,
+}
+
+/// What to do when an action fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnFailure {
+    /// Per stage: roll back before the last automatic rollback, pause after it.
+    Auto,
+    /// Always undo everything.
+    Rollback,
+    /// Always stop and wait for a person.
+    Pause,
+}
+
+impl From<OnFailure> for FailurePolicy {
+    fn from(given: OnFailure) -> FailurePolicy {
+        match given {
+            OnFailure::Auto => FailurePolicy::Auto,
+            OnFailure::Rollback => FailurePolicy::Rollback,
+            OnFailure::Pause => FailurePolicy::Pause,
+        }
+    }
+}
+
+fn amount(text: &str) -> Result<Amount, String> {
+    Amount::parse(text)
+        .ok_or_else(|| "give a number of hosts such as 3, or a percentage such as 10%".to_owned())
+}
+
+fn duration(text: &str) -> Result<String, String> {
+    let wrong = || "give a whole number with s, m, h or d, such as 24h".to_owned();
+    let unit = text
+        .chars()
+        .last()
+        .filter(|unit| "smhd".contains(*unit))
+        .ok_or_else(wrong)?;
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    if number == 0 {
+        Err(wrong())
+    } else {
+        Ok(format!("{number}{unit}"))
+    }
+}
+
+/// `show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The saved plan; `-` reads stdin
+    pub plan: String,
+    /// Form
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// Largest size for markdown: sections are folded to their heading until it fits (GitHub comments: 65000)
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(2000..))]
+    pub max_bytes: Option<u32>,
+    /// The exact bytes and the environment of one action's script, such as worker-01/join-worker
+    #[arg(long, value_name = "ACTION")]
+    pub scripts: Option<String>,
+    /// The numbered commands to finish a stage by hand
+    #[arg(long, value_name = "STAGE")]
+    pub runbook: Option<String>,
+    /// With --runbook: the commands to undo the stage instead
+    #[arg(long, requires = "runbook")]
+    pub undo: bool,
+}
+
+/// `diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The earlier plan
+    pub a: String,
+    /// The later plan
+    pub b: String,
+    /// Exit with 2 when they differ
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+}
+
+/// Form of a graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// For Graphviz.
+    Dot,
+    /// For Mermaid.
+    Mermaid,
+}
+
+/// `graph`.
+#[derive(Debug, Args)]
+pub struct GraphArgs {
+    /// The saved plan; `-` reads stdin
+    pub plan: String,
+    /// Form
+    #[arg(long, value_enum, default_value = "dot")]
+    pub format: GraphFormat,
+    /// One node per action, however many there are, instead of one per step and group of hosts
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Code of a finding, such as MKE3-CALICO-ETCD; without one, all codes are listed
+    pub code: Option<String>,
+}
+
+/// One of mkectl's formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaName {
+    /// plan.json.
+    Plan,
+    /// Recorded host facts.
+    Facts,
+    /// Recorded accounts.
+    Accounts,
+}
+
+/// `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Which format
+    #[arg(value_enum, default_value = "plan")]
+    pub name: SchemaName,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Convert this MKE 3 configuration (TOML) instead of printing the default; needs no cluster
+    #[arg(long, value_name = "FILE", alias = "mke3-config-path")]
+    pub mke3_config: Option<String>,
+    /// hosts.yaml: fills spec.hosts
+    #[arg(long, value_name = "FILE")]
+    pub hosts_path: Option<String>,
+    /// DNS name or address of the load balancer
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub external_address: Option<String>,
+    /// MKE 4k version [default: the newest]
+    #[arg(long, value_name = "X.Y.Z")]
+    pub target_version: Option<String>,
+    /// k0s data directory on the hosts; ends in /k0s
+    #[arg(short, long, value_name = "DIR", default_value = "/var/lib/k0s")]
+    pub data_dir: String,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Which check.
+    #[command(subcommand)]
+    pub what: CheckCommand,
+}
+
+/// Checks.
+#[derive(Debug, Subcommand)]
+pub enum CheckCommand {
+    /// Which settings of an MKE 3 configuration MKE 4k supports; secrets are masked
+    Mke3(CheckMke3Args),
+}
+
+/// Form of the compatibility report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// One label per setting.
+    Human,
+    /// The settings under their tables.
+    Toml,
+}
+
+/// `check mke3`.
+#[derive(Debug, Args)]
+pub struct CheckMke3Args {
+    /// The MKE 3 configuration (TOML)
+    #[arg(long, value_name = "FILE", alias = "mke3-config-path")]
+    pub mke3_config: String,
+    /// MKE 4k version [default: the newest]
+    #[arg(long, value_name = "X.Y.Z")]
+    pub target_version: Option<String>,
+    /// Form
+    #[arg(long, value_enum, default_value = "human")]
+    pub format: ReportFormat,
+}
+
+/// `version`.
+#[derive(Debug, Args)]
+pub struct VersionArgs {
+    /// As JSON, with formats and the digest of the catalogue
+    #[arg(short, long)]
+    pub json: bool,
+}
+
+/// `completion`.
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The command; without one, the page of mkectl itself
+    pub command: Option<String>,
+}
+
+/// `docs`.
+#[derive(Debug, Args)]
+pub struct DocsArgs {
+    /// Which page; `all` writes every page into a directory
+    #[arg(value_enum)]
+    pub page: DocsPage,
+}
+
+/// A generated page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DocsPage {
+    /// docs/cli.md.
+    Cli,
+    /// docs/settings.md.
+    Settings,
+    /// docs/findings.md.
+    Findings,
+    /// docs/exit-codes.md.
+    ExitCodes,
+}

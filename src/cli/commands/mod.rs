@@ -1,0 +1,23 @@
+//! One file per command.
+
+pub mod check;
+pub mod completion;
+pub mod diff;
+pub mod docs;
+pub mod explain;
+pub mod graph;
+pub mod init;
+pub mod man;
+pub mod plan;
+pub mod schema;
+pub mod show;
+pub mod version;
+
+use super::error::CliError;
+use super::files;
+use crate::model::Plan;
+
+/// Reads a saved plan.
+fn load_plan(path: &str) -> Result<Plan, CliError> {
+    crate::plan::read(&files::read(path)?).map_err(|error| CliError::plan(path, &error))
+}

@@ -1,0 +1,201 @@
+//! `mkectl plan`: read everything, change nothing, print the diff, save the plan.
+
+use super::super::log::Level;
+use super::super::ui::Stream;
+use crate::catalogue::Bundle;
+use crate::cli::args::{Format, PlanArgs, UpgradeOptions};
+use crate::cli::error::CliError;
+use crate::cli::{CommandResult, Env, exit, files};
+use crate::model::{Meta, PLAN_FORMAT, PLAN_KIND, Plan, Severity};
+use crate::options::Options;
+use crate::plan::make::{Inputs, MakeError, Source, make};
+use crate::plan::tables::Tables;
+use crate::source::accounts::Accounts;
+use crate::source::facts::Facts;
+use crate::source::hosts::Hosts;
+use crate::source::mke3;
+use crate::{plan, report};
+use std::collections::BTreeMap;
+
+pub fn run(env: &Env, args: &PlanArgs) -> CommandResult {
+    let plan = make_plan(env, args)?;
+    let json =
+        plan::write(&plan).map_err(|error| CliError::bug(format!("the plan cannot be written: {error}")))?;
+    // What is written is read back: a plan that our own reader refuses must not leave this process.
+    plan::read(&json).map_err(|error| CliError::bug(format!("the plan is not readable again: {error}")))?;
+    if let Some(path) = &args.out {
+        files::write(path, &json)?;
+    }
+    let terminal = env.ui.is_terminal(Stream::Out);
+    match args.format {
+        Some(Format::Json) => env.ui.out(&json)?,
+        Some(format) => env.ui.out(&super::show::render(env, &plan, format, None)?)?,
+        None if terminal || args.out.is_some() => {
+            env.ui
+                .out(report::diff::render(&plan, &env.ui.style(Stream::Out)).as_bytes())?;
+        }
+        None => {
+            env.ui
+                .err(&report::diff::render(&plan, &env.ui.style(Stream::Err)));
+            env.ui.out(&json)?;
+        }
+    }
+    match &args.out {
+        Some(path) => env.log(
+            Level::Info,
+            &format!("the plan is saved in {path}, digest {}", plan.digest),
+        ),
+        None if terminal && args.format.is_none() => {
+            env.log(
+                Level::Info,
+                "the plan is not saved: add `-o plan.json`, or redirect stdout",
+            );
+        }
+        None => {}
+    }
+    Ok(
+        if plan
+            .spec
+            .findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Blocking)
+        {
+            exit::BLOCKED
+        } else if args.detailed_exitcode {
+            exit::CHANGES
+        } else {
+            exit::DONE
+        },
+    )
+}
+
+fn make_plan(env: &Env, args: &PlanArgs) -> Result<Plan, CliError> {
+    let mut paths = BTreeMap::new();
+    let mut load = |name: &str, path: &str| -> Result<(String, Vec<u8>), CliError> {
+        env.log(Level::Debug, &format!("reading {name} from {path}"));
+        paths.insert(name.to_owned(), path.to_owned());
+        Ok((files::base_name(path), files::read(path)?))
+    };
+    let (_, bytes) = load("mke3-config", &args.mke3_config)?;
+    let config = mke3::Config::parse_bytes(&args.mke3_config, &bytes)?;
+    let (hosts_file, hosts_bytes) = load("hosts", &args.hosts_path)?;
+    let hosts = Hosts::parse_bytes(&args.hosts_path, &hosts_bytes)?;
+    let facts = match &args.facts {
+        Some(path) => {
+            let (file, bytes) = load("facts", path)?;
+            Some((file, Facts::parse(path, &bytes)?, bytes))
+        }
+        None => None,
+    };
+    let accounts = match &args.accounts {
+        Some(path) => {
+            let (file, bytes) = load("accounts", path)?;
+            Some((file, Accounts::parse(path, &bytes)?, bytes))
+        }
+        None => None,
+    };
+    let options = options(&args.upgrade);
+    let mut registry_cas = String::new();
+    let cas = [
+        ("image-registry-ca", &options.image_registry_ca_file),
+        ("chart-registry-ca", &options.chart_registry_ca_file),
+    ];
+    for (name, path) in cas {
+        if let Some(path) = path {
+            registry_cas.push_str(&certificate(path, &load(name, path)?.1)?);
+        }
+    }
+    let tables = Tables::load(&Bundle::embedded()).map_err(|error| CliError::bug(error.to_string()))?;
+    let made = make(&Inputs {
+        tables: &tables,
+        config: &config,
+        hosts: Source {
+            file: &hosts_file,
+            bytes: &hosts_bytes,
+            value: &hosts,
+        },
+        facts: facts
+            .as_ref()
+            .map(|(file, value, bytes)| Source { file, bytes, value }),
+        accounts: accounts
+            .as_ref()
+            .map(|(file, value, bytes)| Source { file, bytes, value }),
+        registry_cas: &registry_cas,
+        options: &options,
+    })
+    .map_err(refused)?;
+    let digest = plan::digest::digest(&made.spec)
+        .map_err(|error| CliError::bug(format!("the plan cannot be written: {error}")))?;
+    let meta = Meta {
+        created_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        created_by: who(),
+        tool: format!("mkectl {}", env!("CARGO_PKG_VERSION")),
+        paths,
+        readings: made.readings,
+    };
+    Ok(Plan {
+        kind: PLAN_KIND.to_owned(),
+        format_version: PLAN_FORMAT.to_owned(),
+        digest,
+        spec: made.spec,
+        meta,
+    })
+}
+
+fn refused(error: MakeError) -> CliError {
+    match &error {
+        MakeError::Target { known, .. } => {
+            CliError::usage(error.to_string(), format!("choose one of {}", known.join(", ")))
+        }
+        _ => CliError::bug(error.to_string()),
+    }
+}
+
+/// The text of a PEM file with certificates, and nothing else: a private key must not get into a plan.
+fn certificate(path: &str, bytes: &[u8]) -> Result<String, CliError> {
+    let hint = "give a PEM file with the certificate of the registry's CA";
+    let text = std::str::from_utf8(bytes)
+        .ok()
+        .filter(|text| text.contains("-----BEGIN CERTIFICATE-----"));
+    let text =
+        text.ok_or_else(|| CliError::usage(format!("{path}: there is no PEM certificate in it"), hint))?;
+    if text.contains("PRIVATE KEY") {
+        return Err(CliError::usage(
+            format!("{path}: there is a private key in it"),
+            hint,
+        ));
+    }
+    Ok(format!("{}\n", text.trim_end()))
+}
+
+/// `user@host`, as far as the environment tells.
+fn who() -> String {
+    let user = std::env::var("USER")
+        .or_else(|_| std::env::var("LOGNAME"))
+        .unwrap_or_default();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    crate::text::sanitize(&format!("{user}@{}", host.trim()))
+}
+
+/// The options as the library takes them.
+pub fn options(args: &UpgradeOptions) -> Options {
+    Options {
+        external_address: args.external_address.clone(),
+        target_version: args.target_version.clone(),
+        data_dir: args.data_dir.clone(),
+        airgapped: args.mke3_airgapped,
+        image_registry: args.image_registry.clone(),
+        chart_registry: args.chart_registry.clone(),
+        image_registry_ca_file: args.image_registry_ca_file.clone(),
+        chart_registry_ca_file: args.chart_registry_ca_file.clone(),
+        gateway_http_node_port: args.gateway_http_node_port,
+        gateway_https_node_port: args.gateway_https_node_port,
+        remove_ingress_nginx: args.remove_ingress_nginx,
+        worker_disruption: args.worker_disruption,
+        concurrent_uploads: args.concurrent_uploads,
+        parallelism: args.parallelism,
+        on_failure: args.on_failure.into(),
+        max_failed_workers: args.max_failed_workers,
+        commit_after: args.commit_after.clone(),
+    }
+}

@@ -1,0 +1,171 @@
+//! `ports.yaml`, as data.
+
+use crate::catalogue::Bundle;
+use crate::convert::rbac::tables::{FindingBook, read};
+use crate::model::PortFate;
+use crate::source::InputError;
+use serde::Deserialize;
+
+macro_rules! codes {
+    ($($name:ident = $code:literal;)*) => {
+        $(pub(crate) const $name: &str = $code;)*
+        /// All of them.
+        pub(crate) const ALL: &[&str] = &[$($code),*];
+    };
+}
+
+/// Codes of the findings about ports; `findings/ports.yaml` defines each.
+pub(crate) mod codes {
+    codes! {
+        GATEWAY = "GATEWAY-PORTS";
+        GATEWAY_CLASH = "GATEWAY-PORT-CLASH";
+        GATEWAY_RANGE = "GATEWAY-PORT-RANGE";
+        GATEWAY_INGRESS = "GATEWAY-INGRESS";
+        VALUE = "PORTS-VALUE";
+        NODEPORT_RANGE = "PORTS-NODEPORT-RANGE";
+        STRANGER = "PORTS-STRANGER";
+        REUSED = "PORTS-REUSED";
+        MOVED = "PORTS-MOVED";
+        BGP = "PORTS-BGP";
+        BGP_UNKNOWN = "PORTS-BGP-UNKNOWN";
+        LOAD_BALANCER = "PORTS-LOAD-BALANCER";
+    }
+}
+
+/// `ports.yaml`, with the findings about ports.
+#[derive(Clone, Debug)]
+pub struct PortTables {
+    pub(crate) data: PortData,
+    pub(crate) findings: FindingBook,
+}
+
+impl PortTables {
+    /// Reads the tables of a bundle. Refuses unknown keys, and a findings file that lacks a code of this module.
+    pub fn load(bundle: &Bundle) -> Result<PortTables, InputError> {
+        let data: PortData = read(bundle, "ports.yaml")?;
+        if parse_range(&data.node_ports.default).is_none() {
+            return Err(InputError {
+                file: "ports.yaml".to_owned(),
+                at: None,
+                message: format!("node_ports.default {:?} is not a range", data.node_ports.default),
+                remedy: "write it as LOW-HIGH".to_owned(),
+            });
+        }
+        Ok(PortTables {
+            data,
+            findings: FindingBook::load(bundle, "findings/ports.yaml", codes::ALL)?,
+        })
+    }
+}
+
+/// `LOW-HIGH`, both ports.
+pub(crate) fn parse_range(text: &str) -> Option<(u32, u32)> {
+    let (low, high) = text.trim().split_once('-')?;
+    let port = |text: &str| {
+        text.trim()
+            .parse::<u32>()
+            .ok()
+            .filter(|port| (1..=65535).contains(port))
+    };
+    let (low, high) = (port(low)?, port(high)?);
+    (low <= high).then_some((low, high))
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PortData {
+    pub retired: Vec<PortDef>,
+    pub kept: Vec<PortDef>,
+    pub protocols: Vec<ProtocolDef>,
+    pub new: Vec<PortDef>,
+    pub node_ports: NodePortsDef,
+    pub ingress: IngressDef,
+    pub gateway: GatewayDef,
+    pub load_balancer: LoadBalancerDef,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PortDef {
+    pub port: u32,
+    pub protocol: String,
+    pub hosts: String,
+    #[serde(default)]
+    pub before: String,
+    #[serde(default)]
+    pub after: String,
+    #[serde(default)]
+    pub setting: Option<String>,
+    /// Who goes on using it where Calico has BGP peers.
+    #[serde(default)]
+    pub bgp: Option<String>,
+    /// Processes that may hold it under MKE 3; absent: nobody looks.
+    #[serde(default)]
+    pub listener: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProtocolDef {
+    pub number: u32,
+    pub fate: PortFate,
+    #[serde(default)]
+    pub before: String,
+    #[serde(default)]
+    pub after: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NodePortsDef {
+    pub setting: String,
+    pub default: String,
+    pub before: String,
+    pub after: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IngressDef {
+    pub enabled: String,
+    pub ports: String,
+    pub default: Vec<Exposed>,
+    pub http: u32,
+    pub https: u32,
+    pub before: String,
+    pub after: String,
+}
+
+/// A port that the ingress controller exposes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Exposed {
+    pub port: u32,
+    pub node_port: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GatewayDef {
+    pub chosen_since: String,
+    pub default: Pair,
+    pub http: String,
+    pub https: String,
+    pub http_option: String,
+    pub https_option: String,
+}
+
+/// NodePorts of the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pair {
+    pub http: u32,
+    pub https: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoadBalancerDef {
+    pub listener: u32,
+    pub pass: Vec<u32>,
+}

@@ -1,0 +1,8 @@
+//! The builder: catalogue and cluster in, graph out.
+
+mod cluster;
+mod order;
+mod random;
+mod refusals;
+mod shipped;
+mod worked;
