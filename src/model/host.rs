@@ -49,6 +49,9 @@ pub struct Bastion {
     pub user: String,
     /// Private key file on the operator's machine, as written in hosts.yaml.
     pub key_path: String,
+    /// Host to connect through to reach this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bastion: Option<Box<Bastion>>,
 }
 
 /// One host of the cluster. The plan pins who it is; apply refuses when that differs.
