@@ -78,7 +78,9 @@ impl Keys {
             Ok(KeyFile::Private(key, certificate)) => offer.add_file(&name, &key, certificate),
             Ok(KeyFile::Public(key, certificate)) => {
                 offer.add_certificate_of_agent(&name, &agent, &key, certificate);
-                offer.add_agent(&agent, |identity| identity.public_key().key_data() == key.key_data());
+                offer.add_agent(&agent, |identity| {
+                    identity.public_key().key_data() == key.key_data()
+                });
                 if offer.candidates.is_empty() {
                     return Err(KeyFileError {
                         path,
@@ -210,7 +212,10 @@ impl Offer {
             banner: banner(),
         };
         if self.candidates.is_empty() {
-            return Err(failed("there is no key to offer: give keyPath, or start an agent and ssh-add", tried));
+            return Err(failed(
+                "there is no key to offer: give keyPath, or start an agent and ssh-add",
+                tried,
+            ));
         }
         let mut why = "it accepts none of our keys for this user";
         for candidate in &self.candidates {
@@ -223,7 +228,10 @@ impl Offer {
                 }) => {
                     tried.push(candidate.label.clone());
                     if handle.is_closed() {
-                        return Err(failed("it closed the connection, as sshd does after MaxAuthTries", tried));
+                        return Err(failed(
+                            "it closed the connection, as sshd does after MaxAuthTries",
+                            tried,
+                        ));
                     }
                     let publickey = remaining_methods.contains(&MethodKind::PublicKey);
                     if partial_success {
@@ -239,7 +247,10 @@ impl Offer {
                 Err(error) => {
                     tried.push(format!("{} ({})", candidate.label, clean(error.as_bytes())));
                     if handle.is_closed() {
-                        return Err(failed("it closed the connection, as sshd does after MaxAuthTries", tried));
+                        return Err(failed(
+                            "it closed the connection, as sshd does after MaxAuthTries",
+                            tried,
+                        ));
                     }
                 }
             }
@@ -349,9 +360,7 @@ impl Signer for Local {
             .0
             .try_sign(&to_sign)
             .map_err(|error| key_error(error.into()))?;
-        let encoded = signature
-            .encode_vec()
-            .map_err(|error| key_error(error.into()))?;
+        let encoded = signature.encode_vec().map_err(|error| key_error(error.into()))?;
         encoded
             .encode(&mut to_sign)
             .map_err(|error| key_error(error.into()))?;

@@ -73,7 +73,13 @@ struct Hop {
 }
 
 impl Hop {
-    fn new(address: &str, port: u32, user: &str, key_path: &str, pins: &[String]) -> Result<Hop, ConnectError> {
+    fn new(
+        address: &str,
+        port: u32,
+        user: &str,
+        key_path: &str,
+        pins: &[String],
+    ) -> Result<Hop, ConnectError> {
         let wrong = |why: &str| ConnectError::Address {
             endpoint: format!("{address}:{port}"),
             why: why.to_owned(),
@@ -213,8 +219,15 @@ impl Handler for Watch {
             DisconnectReason::ReceivedDisconnect(info) => {
                 format!("the host says: {}", clean(info.message.as_bytes()))
             }
-            DisconnectReason::Error(russh::Error::KeepaliveTimeout) => "the host stopped answering".to_owned(),
+            DisconnectReason::Error(russh::Error::KeepaliveTimeout) => {
+                "the host stopped answering".to_owned()
+            }
             DisconnectReason::Error(russh::Error::Disconnect | russh::Error::HUP) => {
+                "the host closed it".to_owned()
+            }
+            DisconnectReason::Error(russh::Error::IO(error))
+                if error.kind() == io::ErrorKind::UnexpectedEof =>
+            {
                 "the host closed it".to_owned()
             }
             DisconnectReason::Error(error) => clean(error.to_string().as_bytes()),
@@ -233,7 +246,11 @@ struct Watched<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         // Sent or dropped: the other end of this is gone.
         if Pin::new(&mut self.cut).poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
@@ -497,7 +514,10 @@ impl Client {
                 Err(failed("it cannot connect to it".to_owned(), true))
             }
             Ok(Err(error)) => Err(failed(clean(error.to_string().as_bytes()), true)),
-            Err(_) => Err(failed(format!("it took longer than {} s", limit.as_secs_f32()), true)),
+            Err(_) => Err(failed(
+                format!("it took longer than {} s", limit.as_secs_f32()),
+                true,
+            )),
         }
     }
 
@@ -528,10 +548,12 @@ impl Client {
                     return Err(ConnectError::HostKey(Box::new(distrust)));
                 }
                 Err(match error {
-                    russh::Error::Disconnect | russh::Error::HUP | russh::Error::IO(_) => ConnectError::Closed {
-                        endpoint,
-                        during: "key exchange",
-                    },
+                    russh::Error::Disconnect | russh::Error::HUP | russh::Error::IO(_) => {
+                        ConnectError::Closed {
+                            endpoint,
+                            during: "key exchange",
+                        }
+                    }
                     russh::Error::Version => ConnectError::Banner {
                         endpoint,
                         why: "what it sends is no SSH greeting".to_owned(),
@@ -549,7 +571,10 @@ impl Client {
             }),
             Err(_) => Err(ConnectError::Banner {
                 endpoint,
-                why: format!("nothing came within {} s, so the host may hang", limit.as_secs_f32()),
+                why: format!(
+                    "nothing came within {} s, so the host may hang",
+                    limit.as_secs_f32()
+                ),
             }),
         }
     }

@@ -49,7 +49,9 @@ pub enum ConnectError {
         why: String,
     },
     /// It closed the connection before anyone was logged in, as sshd does beyond `MaxStartups`.
-    #[error("{endpoint} closed the connection during {during}: it may be overloaded (sshd's MaxStartups), or refuse this address")]
+    #[error(
+        "{endpoint} closed the connection during {during}: it may be overloaded (sshd's MaxStartups), or refuse this address"
+    )]
     Closed {
         /// `address:port`.
         endpoint: String,
@@ -65,7 +67,11 @@ pub enum ConnectError {
         why: String,
     },
     /// None of our keys is let in.
-    #[error("{user}@{endpoint} does not let us in: {why}; tried {}{}", list(tried), remark(banner))]
+    #[error(
+        "{user}@{endpoint} does not let us in: {why}; tried {}{}",
+        list(tried),
+        remark(banner)
+    )]
     AuthFailed {
         /// User to log in as.
         user: String,

@@ -75,7 +75,10 @@ impl fmt::Display for HostKeyError {
             fingerprint,
             why,
         } = self;
-        write!(f, "the host key of {endpoint} is not trusted ({algorithm} {fingerprint}): ")?;
+        write!(
+            f,
+            "the host key of {endpoint} is not trusted ({algorithm} {fingerprint}): "
+        )?;
         match why {
             Distrust::NotPinned(pins) => write!(
                 f,

@@ -52,13 +52,17 @@ impl fmt::Display for KeyFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         match &self.why {
-            KeyFileFault::Missing => write!(f, "key file {path} does not exist: correct keyPath in hosts.yaml"),
+            KeyFileFault::Missing => {
+                write!(f, "key file {path} does not exist: correct keyPath in hosts.yaml")
+            }
             KeyFileFault::Unreadable(why) => write!(f, "key file {path} cannot be read: {why}"),
             KeyFileFault::TooOpen(mode) => write!(
                 f,
                 "key file {path} is open to others (mode {mode:04o}): chmod 600 it"
             ),
-            KeyFileFault::NotAKey(why) => write!(f, "key file {path} is not a private key that can be used: {why}"),
+            KeyFileFault::NotAKey(why) => {
+                write!(f, "key file {path} is not a private key that can be used: {why}")
+            }
             KeyFileFault::BadCertificate(why) => write!(f, "the certificate {path} cannot be used: {why}"),
             KeyFileFault::NoPassphrase => write!(
                 f,

@@ -387,7 +387,9 @@ impl Lease {
                     drop(slot);
                     sleep(pause(refused, SESSION_PAUSE, Duration::from_millis(500))).await;
                 }
-                Err(error @ SessionError::Lost { started: false, .. }) if lost < self.shared.limits.attempts => {
+                Err(error @ SessionError::Lost { started: false, .. })
+                    if lost < self.shared.limits.attempts =>
+                {
                     // A connection that is lost without knowing it yet must not be leased again.
                     if !session.is_closed() {
                         return Err(error);

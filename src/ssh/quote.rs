@@ -19,9 +19,42 @@ pub enum QuoteError {
 
 /// Words that mean something to a shell when they stand first, although no character of theirs is special.
 const RESERVED: &[&str] = &[
-    "and", "begin", "break", "builtin", "case", "command", "continue", "coproc", "do", "done", "elif", "else", "end",
-    "esac", "eval", "exec", "exit", "fi", "for", "foreach", "function", "if", "in", "nocorrect", "noglob", "not", "or",
-    "repeat", "return", "select", "set", "switch", "then", "time", "until", "while",
+    "and",
+    "begin",
+    "break",
+    "builtin",
+    "case",
+    "command",
+    "continue",
+    "coproc",
+    "do",
+    "done",
+    "elif",
+    "else",
+    "end",
+    "esac",
+    "eval",
+    "exec",
+    "exit",
+    "fi",
+    "for",
+    "foreach",
+    "function",
+    "if",
+    "in",
+    "nocorrect",
+    "noglob",
+    "not",
+    "or",
+    "repeat",
+    "return",
+    "select",
+    "set",
+    "switch",
+    "then",
+    "time",
+    "until",
+    "while",
 ];
 
 /// The command line that runs these words.
@@ -42,7 +75,11 @@ pub fn line<W: AsRef<str>>(words: &[W]) -> Result<String, QuoteError> {
             push(&mut line, word);
         }
     }
-    if line.is_empty() { Err(QuoteError::Empty) } else { Ok(line) }
+    if line.is_empty() {
+        Err(QuoteError::Empty)
+    } else {
+        Ok(line)
+    }
 }
 
 fn plain(c: char) -> bool {
@@ -61,9 +98,7 @@ fn push(line: &mut String, word: &str) {
     let mut rest = word;
     while let Some(first) = rest.chars().next() {
         let special = |c: char| c == '\'' || c == '\\';
-        let end = rest
-            .find(|c| special(c) != special(first))
-            .unwrap_or(rest.len());
+        let end = rest.find(|c| special(c) != special(first)).unwrap_or(rest.len());
         let (run, after) = rest.split_at(end);
         if special(first) {
             line.push('"');

@@ -138,7 +138,9 @@ impl RusshSession {
                 });
             }
         }
-        let ran = self.attend(&mut read, half, request.stdin, request.keep, request.log).await?;
+        let ran = self
+            .attend(&mut read, half, request.stdin, request.keep, request.log)
+            .await?;
         // The host has closed the channel.
         writer.0 = None;
         Ok(ran)

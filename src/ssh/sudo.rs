@@ -66,8 +66,8 @@ impl fmt::Display for SudoError {
             ),
             SudoFault::Account => write!(
                 f,
-                "the account or the password of {user} is expired or locked: renew it (chage, passwd), or log in as another \
-                 user"
+                "sudo refuses {user}, whose account or password is expired or locked: renew it (chage, passwd), or log in \
+                 as another user"
             ),
             SudoFault::NotInstalled => write!(
                 f,
@@ -104,7 +104,9 @@ pub fn classify(ran: &Ran) -> Option<SudoFault> {
     }
     let complaint = ran.complaint();
     let missing_sudo = |line: &str| {
-        line.contains("sudo") && (line.contains("not found") || line.contains("Unknown command")) && !line.starts_with("sudo:")
+        line.contains("sudo")
+            && (line.contains("not found") || line.contains("Unknown command"))
+            && !line.starts_with("sudo:")
     };
     if ran.status == Some(127) {
         // `sh: 1: sudo: not found`, `bash: line 1: sudo: command not found`, `fish: Unknown command: sudo`.
@@ -121,7 +123,8 @@ fn line_fault(line: &str) -> Option<SudoFault> {
     let says = |text: &str| line.contains(text);
     // These two lines do not begin with "sudo:".
     if says("is not in the sudoers file")
-        || (line.starts_with("Sorry, user ") && (says("is not allowed to execute") || says("may not run sudo")))
+        || (line.starts_with("Sorry, user ")
+            && (says("is not allowed to execute") || says("may not run sudo")))
     {
         return Some(SudoFault::NotAllowed);
     }
@@ -136,7 +139,10 @@ fn line_fault(line: &str) -> Option<SudoFault> {
     if says("a password is required") || says("a terminal is required to read the password") {
         return Some(SudoFault::Password);
     }
-    if says("account or password is expired") || says("account validation failure") || says("password is expired") {
+    if says("account or password is expired")
+        || says("account validation failure")
+        || says("password is expired")
+    {
         return Some(SudoFault::Account);
     }
     if let Some(command) = what.strip_suffix(": command not found") {
@@ -191,15 +197,17 @@ pub async fn find(session: &dyn Session, user: &str) -> Result<Privilege, Privil
     if uid == "0" {
         return Ok(Privilege::Root);
     }
-    let ran = session
-        .exec(Exec::new(Privilege::Sudo.words(["true"])))
-        .await?;
+    let ran = session.exec(Exec::new(Privilege::Sudo.words(["true"]))).await?;
     if ran.success() {
         return Ok(Privilege::Sudo);
     }
     let why = classify(&ran).unwrap_or_else(|| {
         let complaint = ran.complaint();
-        SudoFault::Broken(if complaint.is_empty() { ran.ending() } else { complaint })
+        SudoFault::Broken(if complaint.is_empty() {
+            ran.ending()
+        } else {
+            complaint
+        })
     });
     Err(SudoError {
         user: user.to_owned(),

@@ -102,7 +102,9 @@ pub enum TransferError {
         why: SudoFault,
     },
     /// The content that arrived is not the content that was meant.
-    #[error("{path} arrived with SHA-256 {found}, not {expected}: the source changed or the transfer is broken")]
+    #[error(
+        "{path} arrived with SHA-256 {found}, not {expected}: the source changed or the transfer is broken"
+    )]
     Hash {
         /// The file.
         path: String,
@@ -146,7 +148,8 @@ pub async fn upload(
         host.settle(&path, upload.owner.as_deref(), &mode).await?;
         return Ok(Uploaded::Present);
     }
-    host.run("making the directory of", ["install", "-d", directory]).await?;
+    host.run("making the directory of", ["install", "-d", directory])
+        .await?;
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let hash: String = upload.sha256.chars().take(16).collect();
     let temporary = format!("{}/.{name}.{hash}.{number}.part", directory.trim_end_matches('/'));
@@ -186,7 +189,10 @@ pub async fn download(
     let words = privilege.words(["tail", "-v", "-c", "+1", path]);
     let ran = session.exec(Exec::new(words).keep(4096).log(&sink)).await?;
     host.check("reading", &ran)?;
-    let sunk = sink.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let sunk = sink
+        .0
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some(why) = sunk.error {
         return Err(TransferError::Write {
             path: path.to_owned(),
@@ -319,7 +325,11 @@ impl Host<'_> {
             return Err(TransferError::Sudo { doing, path, why });
         }
         let complaint = ran.complaint();
-        let why = if complaint.is_empty() { ran.ending() } else { complaint };
+        let why = if complaint.is_empty() {
+            ran.ending()
+        } else {
+            complaint
+        };
         Err(TransferError::Host { doing, path, why })
     }
 }

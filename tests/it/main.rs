@@ -11,6 +11,8 @@ mod graph;
 mod knownhosts;
 mod rbac;
 mod report;
+mod runner;
 mod settings;
 mod source;
+mod ssh;
 mod support;

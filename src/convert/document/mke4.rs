@@ -229,6 +229,7 @@ fn host(host: &DocumentHost) -> Node {
         port,
         user,
         key_path,
+        ..
     }) = &entry.bastion
     {
         ssh.insert("bastion", connection(address, *port, user, key_path));

@@ -253,6 +253,7 @@ impl Reader<'_> {
             port,
             user,
             key_path,
+            bastion: None,
         })
     }
 
