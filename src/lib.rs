@@ -11,6 +11,7 @@
 //!  ↓  ↘ plan → catalogue, convert → source → model
 //! ```
 
+pub mod apply;
 pub mod catalogue;
 pub mod cli;
 pub mod convert;

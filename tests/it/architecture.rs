@@ -19,8 +19,17 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("source", with(&[])),
         ("convert", with(&["catalogue", "source"])),
         ("plan", with(&["catalogue", "source", "convert"])),
+        ("ssh", BTreeSet::from(["model", "text"])),
+        // What runs is in the plan: apply needs nothing of what made it.
+        (
+            "apply",
+            BTreeSet::from(["json", "text", "model", "options", "plan", "ssh"]),
+        ),
         ("report", with(&["catalogue", "plan"])),
-        ("cli", with(&["catalogue", "source", "convert", "plan", "report"])),
+        (
+            "cli",
+            with(&["catalogue", "source", "convert", "plan", "ssh", "apply", "report"]),
+        ),
     ])
 }
 
