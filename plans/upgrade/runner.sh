@@ -523,7 +523,7 @@ start() {
     check_alone || die "$e_busy" "another attempt of $action runs: ${other##*/}"
     # Room for the exit marker is written, not only reserved by name.
     if ! mkdir -p "$dir/out" "$home/work" 2>/dev/null ||
-        ! { printf '%-160s\n' '' >"$dir/exit.room.$$"; } 2>/dev/null; then
+        ! { printf '%-160s\n' '' >"$dir/exit.room.$$" && printf '%-80s\n' '' >"$dir/group"; } 2>/dev/null; then
         rm -f "$dir/exit.room.$$" 2>/dev/null
         unwritable "$dir"
     fi
@@ -741,8 +741,8 @@ become_script() {
     born_of "$$"
     line="0 0 ok"
     [ "$pgrp" != "$$" ] || line="$$ $born ok"
-    # No sync: it means something only until the next boot.
-    { printf '%s\n' "$line" >"$dir/group.new" && mv -f "$dir/group.new" "$dir/group"; } 2>/dev/null || die 125 "the process group cannot be recorded"
+    # In the room that was set aside. No sync: it means something only until the next boot.
+    { printf '%s\n' "$line" 1<>"$dir/group"; } 2>/dev/null || die 125 "the process group cannot be recorded"
     # Killed while this was being started: its attempt may be told lost already, so nothing must run any more.
     alive "$1" "$2" || die 125 "the supervisor is gone"
     [ ! -e "$dir/cancel" ] || exit 143

@@ -82,7 +82,7 @@ fn hostile_values_arrive_as_they_are() {
         .prop_map(|chars| chars.into_iter().filter(|c| *c != '\0').collect::<String>());
     for shell in SHELLS {
         let bench = Bench::new(shell);
-        let mut number = 0;
+        let number = std::cell::Cell::new(0);
         let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
             cases: 6,
             max_shrink_iters: 20,
@@ -104,8 +104,8 @@ fn hostile_values_arrive_as_they_are() {
                     ]
                     .map(String::from),
                 );
-                number += 1;
-                let action = format!("h.{number}");
+                number.set(number.get() + 1);
+                let action = format!("h.{}", number.get());
                 let names: Vec<String> = (0..values.len()).map(|at| format!("P{at}")).collect();
                 let script: String = names
                     .iter()
@@ -453,6 +453,7 @@ fn a_full_or_read_only_disk_has_its_own_code_and_starts_nothing() {
             mount -t tmpfs -o size=1m,mode=0700 none "$MNT" && cp -r "$ROOT/." "$MNT" || exit 99
             r() { "$SH" "$MNT/runner" "$@"; }
             r start h.s run 1 1 >/dev/null; echo "start $?"
+            until [ -s "$MNT/actions/h.s/run.1/stderr" ]; do sleep 0.05; done
             dd if=/dev/zero of="$MNT/fill" bs=4096 2>/dev/null
             r start h.s run 2 1 2>"$ERR"; echo "busy $?"
             mkdir "$MNT/actions/h.t" 2>/dev/null; : >"$MNT/actions/h.s/work/go"

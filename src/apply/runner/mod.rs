@@ -59,7 +59,8 @@ impl Default for Patience {
 }
 
 /// Opens what is to be sent, from its beginning: a second time when the connection was lost.
-pub type Open<'a> = dyn Fn() -> Fut<'a, io::Result<Box<dyn AsyncRead + Send + Unpin>>> + Send + Sync + 'a;
+pub type Open<'a> =
+    dyn Fn() -> Fut<'static, io::Result<Box<dyn AsyncRead + Send + Unpin>>> + Send + Sync + 'a;
 
 /// The content of a file to deliver.
 pub enum Content<'a> {

@@ -123,12 +123,13 @@ fn a_script_that_outlives_its_supervisor_is_running_until_it_ends() {
         let bench = Bench::new(shell);
         bench.deliver(
             "h.s",
-            "while [ ! -e $MKECTL_WORK/go ]; do sleep 0.05; done\n",
+            ": >$MKECTL_WORK/up; while [ ! -e $MKECTL_WORK/go ]; do sleep 0.05; done\n",
             "secret S\ndetach setsid\n",
             &[],
         );
         let secret = bench.secret("h.s", "run.1", "S", b"value");
         bench.ok(&["start", "h.s", "run", "1", "1"]);
+        bench.eventually("script", || bench.attempt("h.s", "work").join("up").exists());
         let started = fs::read_to_string(bench.attempt("h.s", "run.1").join("started")).unwrap();
         kill(started.split(' ').nth(1).unwrap().parse().unwrap());
         assert_eq!(
@@ -161,8 +162,14 @@ fn a_script_that_outlives_its_supervisor_is_running_until_it_ends() {
 #[test]
 fn an_orphan_can_be_cancelled() {
     let bench = Bench::new("dash");
-    bench.deliver("h.s", "sleep 300\n", "grace 2\ncancel now\n", &[]);
+    bench.deliver(
+        "h.s",
+        ": >$MKECTL_WORK/up; sleep 300\n",
+        "grace 2\ncancel now\n",
+        &[],
+    );
     bench.ok(&["start", "h.s", "run", "1", "1"]);
+    bench.eventually("script", || bench.attempt("h.s", "work").join("up").exists());
     let started = fs::read_to_string(bench.attempt("h.s", "run.1").join("started")).unwrap();
     kill(started.split(' ').nth(1).unwrap().parse().unwrap());
     let answer = bench.ok(&["cancel", "h.s", "run", "1"]);
