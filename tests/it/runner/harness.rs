@@ -261,5 +261,8 @@ impl Drop for Bench {
         for pid in self.processes() {
             let _ = Command::new("kill").args(["-9", &pid.to_string()]).output();
         }
+        for place in ["/run", "/dev/shm"] {
+            let _ = fs::remove_dir_all(format!("{place}/mkectl/{}", self.root.replace('/', "-")));
+        }
     }
 }
