@@ -17,20 +17,20 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("yaml", BTreeSet::from(["text"])),
         ("model", BTreeSet::new()),
         ("options", BTreeSet::new()),
-        ("ssh", BTreeSet::from(["model"])),
         ("catalogue", with(&[])),
         ("source", with(&[])),
         ("convert", with(&["catalogue", "source"])),
         ("plan", with(&["catalogue", "source", "convert"])),
+        ("ssh", BTreeSet::from(["model", "text"])),
         // What runs is in the plan: apply needs nothing of what made it.
         (
             "apply",
-            BTreeSet::from(["json", "text", "model", "options", "plan"]),
+            BTreeSet::from(["json", "text", "model", "options", "plan", "ssh"]),
         ),
         ("report", with(&["catalogue", "plan"])),
         (
             "cli",
-            with(&["catalogue", "source", "convert", "plan", "apply", "report"]),
+            with(&["catalogue", "source", "convert", "plan", "ssh", "apply", "report"]),
         ),
     ])
 }

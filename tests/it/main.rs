@@ -15,6 +15,7 @@ mod knownhosts;
 mod pipeline;
 mod rbac;
 mod report;
+mod runner;
 mod settings;
 mod size;
 mod source;
