@@ -1,6 +1,6 @@
 //! Pre-upgrade checks from recorded facts, the MKE 3 configuration, hosts.yaml and options.
 //!
-//! Each check is one small function; [`CHECKS`] names them all with the codes they may emit. A check whose fact is missing
+//! Each check is one small function; `CHECKS` names them all with the codes they may emit. A check whose fact is missing
 //! says so (`unchecked`), it neither passes nor guesses. Volatile values enter findings only as the rule's verdict; the
 //! values themselves go to `readings`, which the plan keeps outside its digest.
 
