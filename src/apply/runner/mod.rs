@@ -353,7 +353,7 @@ impl HostRunner {
         }
     }
 
-    /// Bytes of `stdout` or `stderr` from `offset` on, at most [`PIECE`], and how many there are.
+    /// Bytes of `stdout` or `stderr` from `offset` on, at most `PIECE`, and how many there are.
     pub async fn read_output(
         &self,
         attempt: &Attempt,
