@@ -123,6 +123,8 @@ fn make_plan(env: &Env, args: &PlanArgs) -> Result<Plan, CliError> {
         options: &options,
     })
     .map_err(refused)?;
+    // The largest of the inputs; the digest needs as much memory again.
+    drop(facts);
     let digest = plan::digest::digest(&made.spec)
         .map_err(|error| CliError::bug(format!("the plan cannot be written: {error}")))?;
     let meta = Meta {
