@@ -717,22 +717,27 @@ supervise() {
         kept_word "$?"
         kept_err=$word
     fi
-    list_outputs
+    # A marker never vouches for outputs that could not be listed.
+    list_outputs || list_outputs || list_outputs || outcome=broken ended_with=$e_write
     # What the marker vouches for must be as durable as the marker.
     flush "$dir/stdout" "$dir/stderr" "$dir/outputs" "$dir/out/"* "$dir/out"
     record "$outcome" "$ended_with"
 }
 
+# Fails when the list is not complete: one of the programs it takes may be killed, or the disk be full.
 list_outputs() {
-    for output in "$dir/out/"*; do
-        case ${output##*/} in
-        -* | *[!A-Za-z0-9._-]*) continue ;;
-        esac
-        if [ ! -f "$output" ] || [ -L "$output" ]; then continue; fi
-        size_of "$output"
-        hash_of "$output"
-        printf '%s %s %s ok\n' "$size" "$hash" "${output##*/}"
-    done >"$dir/outputs.new" 2>/dev/null
+    {
+        for output in "$dir/out/"*; do
+            case ${output##*/} in
+            -* | *[!A-Za-z0-9._-]*) continue ;;
+            esac
+            if [ ! -f "$output" ] || [ -L "$output" ]; then continue; fi
+            counted=$(wc -c <"$output") || return 1
+            hash_of "$output"
+            [ "${#hash}" -eq 64 ] || return 1
+            printf '%s %s %s ok\n' "$((counted + 0))" "$hash" "${output##*/}" || return 1
+        done >"$dir/outputs.new"
+    } 2>/dev/null || return 1
     mv -f "$dir/outputs.new" "$dir/outputs" 2>/dev/null
 }
 
