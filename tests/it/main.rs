@@ -8,6 +8,7 @@ mod digest;
 mod examples;
 mod flags;
 mod graph;
+mod lab;
 mod rbac;
 mod report;
 mod settings;
