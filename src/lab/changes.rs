@@ -65,13 +65,23 @@ pub(crate) fn read(layers: &[Layer], view: &Path) -> Result<Vec<Change>, LabErro
     for layer in layers {
         directory(layer, view, Path::new(""), &mut found)?;
     }
-    Ok(found.into_iter().map(|(path, kind)| Change { path, kind }).collect())
+    Ok(found
+        .into_iter()
+        .map(|(path, kind)| Change { path, kind })
+        .collect())
 }
 
 fn about(path: &Path) -> Result<Option<Metadata>, LabError> {
     match fs::symlink_metadata(path) {
         Ok(about) => Ok(Some(about)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(file("look at", path)(error)),
     }
 }

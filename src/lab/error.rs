@@ -25,7 +25,9 @@ pub enum LabError {
         source: io::Error,
     },
     /// A program that the lab needs could not be started.
-    #[error("cannot run {program}: {source}; install it (util-linux has unshare, nsenter, mount and pivot_root)")]
+    #[error(
+        "cannot run {program}: {source}; install it (util-linux has unshare, nsenter, mount and pivot_root)"
+    )]
     Program {
         /// Its name.
         program: &'static str,

@@ -30,7 +30,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tools::service::Service;
 
 /// How a lab is made.
@@ -102,36 +102,39 @@ impl Lab {
             .map(|host| (host.name.clone(), host.address.clone()))
             .collect();
         let cluster = Arc::new(Cluster::new(seed.state));
-        let mut hosts = BTreeMap::new();
+        let mut services = BTreeMap::new();
+        let mut starting = JoinSet::new();
         for (at, (name, files)) in seed.files.into_iter().enumerate() {
             let home = root.join(format!("h{at}"));
             fill(&home.join("seed"), &files)?;
             let socket = root.join(format!("s{at}"));
-            let service = Service::start(&socket, &name, cluster.clone()).map_err(file("listen on", &socket))?;
+            let service =
+                Service::start(&socket, &name, cluster.clone()).map_err(file("listen on", &socket))?;
+            services.insert(name.clone(), service);
             let setup = Setup {
                 directory: home,
                 base: base.clone(),
                 binary: options.binary.clone(),
                 socket,
-                name: name.clone(),
                 address: interface(addresses.get(&name).map_or("", String::as_str)),
+                name,
                 isolation: options.isolation,
             };
-            let sandbox = tokio::task::spawn_blocking(move || Sandbox::start(&setup))
-                .await
-                .map_err(|error| LabError::Serve {
-                    host: name.clone(),
-                    reason: error.to_string(),
-                })??;
+            starting.spawn_blocking(move || (setup.name.clone(), Sandbox::start(&setup)));
+        }
+        // All are waited for, also after one failed: none may start in a directory that is being removed.
+        let started: BTreeMap<String, Result<Sandbox, LabError>> =
+            starting.join_all().await.into_iter().collect();
+        let mut hosts = BTreeMap::new();
+        for ((name, sandbox), service) in started.into_iter().zip(services.into_values()) {
+            let sandbox = sandbox?;
             let server = Server::start(&name, sandbox.entry(), client.public_key().clone()).await?;
-            hosts.insert(
-                name,
-                LabHost {
-                    server,
-                    sandbox,
-                    _service: service,
-                },
-            );
+            let host = LabHost {
+                server,
+                sandbox,
+                _service: service,
+            };
+            hosts.insert(name, host);
         }
         let ticker = options.tick.map(|every| {
             let cluster = cluster.clone();
@@ -153,7 +156,9 @@ impl Lab {
     }
 
     fn host(&self, host: &str) -> Result<&LabHost, LabError> {
-        self.hosts.get(host).ok_or_else(|| LabError::NoHost(host.to_owned()))
+        self.hosts
+            .get(host)
+            .ok_or_else(|| LabError::NoHost(host.to_owned()))
     }
 
     /// Ids of the hosts, sorted.
@@ -226,7 +231,8 @@ fn fill(seed: &Path, files: &[SeedFile]) -> Result<(), LabError> {
             fs::create_dir_all(parent).map_err(file("create", parent))?;
         }
         fs::write(&path, &one.bytes).map_err(file("write", &path))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(one.mode)).map_err(file("change the mode of", &path))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(one.mode))
+            .map_err(file("change the mode of", &path))?;
     }
     let bin = seed.join("usr/local/sbin");
     fs::create_dir_all(&bin).map_err(file("create", &bin))?;

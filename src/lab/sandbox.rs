@@ -53,7 +53,10 @@ pub fn make_base(directory: &Path) -> Result<(), LabError> {
         .args(["-c", BASE, "sh"])
         .arg(directory)
         .output()
-        .map_err(|source| LabError::Program { program: "sh", source })?;
+        .map_err(|source| LabError::Program {
+            program: "sh",
+            source,
+        })?;
     if ran.status.success() {
         return Ok(());
     }
@@ -113,10 +116,18 @@ impl Entry {
             command.args(["--user", "--target"]).arg(self.outer.to_string());
             command.args(["--", "nsenter", "--preserve-credentials"]);
         }
-        command.args(["--user", "--mount", "--pid", "--net", "--uts", "--ipc", "--target"]);
+        command.args([
+            "--user", "--mount", "--pid", "--net", "--uts", "--ipc", "--target",
+        ]);
         command.arg(self.pid.to_string());
         command.args(["--", "env", "-i", &format!("PATH={PATH}")]);
-        command.args(["HOME=/root", "USER=root", "LOGNAME=root", "SHELL=/bin/sh", "PWD=/"]);
+        command.args([
+            "HOME=/root",
+            "USER=root",
+            "LOGNAME=root",
+            "SHELL=/bin/sh",
+            "PWD=/",
+        ]);
         command.args(words);
         command.env_clear().env("PATH", PATH);
         command
@@ -150,7 +161,14 @@ impl Sandbox {
             Isolation::User => "userxattr,",
         };
         command
-            .args(["--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"])
+            .args([
+                "--mount",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "--propagation",
+                "private",
+            ])
             .args(["sh", "-c", INIT, "sh"])
             .args([&setup.directory, &setup.base, &setup.binary, &setup.socket])
             .args([&setup.name, &setup.address, options])
@@ -181,7 +199,10 @@ impl Sandbox {
                 // It may have ended by itself, which is what is wanted.
                 let _ = outer.kill();
                 let _ = outer.wait();
-                Err(LabError::Refused { reason, remedy: REMEDY })
+                Err(LabError::Refused {
+                    reason,
+                    remedy: REMEDY,
+                })
             }
         }
     }
@@ -247,7 +268,10 @@ fn first_line(outer: &mut Child) -> Result<u32, String> {
             _ => Err(failed(outer, &mut stderr)),
         },
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("not ready within a minute: {}", failed(outer, &mut stderr))),
+        Err(_) => Err(format!(
+            "not ready within a minute: {}",
+            failed(outer, &mut stderr)
+        )),
     }
 }
 

@@ -283,7 +283,12 @@ impl Handler for Connection {
         session.channel_failure(id)
     }
 
-    async fn subsystem_request(&mut self, id: ChannelId, _: &str, session: &mut Session) -> Result<(), Self::Error> {
+    async fn subsystem_request(
+        &mut self,
+        id: ChannelId,
+        _: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
         session.channel_failure(id)
     }
 
@@ -323,21 +328,24 @@ async fn run(channel: Channel<Msg>, mut command: Command, handle: russh::server:
         }
     };
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let feed = tokio::spawn(async move {
-        let mut stdin = stdin;
+    // russh has one loop for a connection, which waits when a channel is not read: a command that does not read its input
+    // would hold up the output of all. So input is taken as it comes and kept until the command wants it.
+    let (queue, mut queued) = tokio::sync::mpsc::unbounded_channel();
+    let take = tokio::spawn(async move {
         while let Some(message) = input.wait().await {
             match message {
-                ChannelMsg::Data { data } => {
-                    if let Some(pipe) = &mut stdin
-                        && pipe.write_all(&data).await.is_err()
-                    {
-                        // The command reads no more; what still comes is thrown away, as sshd does.
-                        stdin = None;
-                    }
-                }
-                ChannelMsg::Eof => stdin = None,
-                ChannelMsg::Close => break,
+                // Once the command reads no more, what still comes is thrown away, as sshd does.
+                ChannelMsg::Data { data } => drop(queue.send(data)),
+                ChannelMsg::Eof | ChannelMsg::Close => break,
                 _ => {}
+            }
+        }
+    });
+    let feed = tokio::spawn(async move {
+        let Some(mut pipe) = stdin else { return };
+        while let Some(data) = queued.recv().await {
+            if pipe.write_all(&data).await.is_err() {
+                break;
             }
         }
     });
@@ -358,6 +366,7 @@ async fn run(channel: Channel<Msg>, mut command: Command, handle: russh::server:
     };
     let ((), status) = tokio::join!(copies, child.wait());
     feed.abort();
+    take.abort();
     // From here on errors mean that the client has gone.
     if let Ok(status) = status {
         if let Some(code) = status.code() {

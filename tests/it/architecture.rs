@@ -21,7 +21,10 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("plan", with(&["catalogue", "source", "convert"])),
         ("report", with(&["catalogue", "plan"])),
         ("lab", with(&["source"])),
-        ("cli", with(&["catalogue", "source", "convert", "plan", "report", "lab"])),
+        (
+            "cli",
+            with(&["catalogue", "source", "convert", "plan", "report", "lab"]),
+        ),
     ])
 }
 

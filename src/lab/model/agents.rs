@@ -16,8 +16,15 @@ const CLUSTER_AGENT: &str = "ucp-cluster-agent";
 
 /// Placement that the cluster agent gives the agents.
 pub(super) fn agent_constraints(service: &str) -> Vec<String> {
-    let role = if service == "ucp-manager-agent" { "manager" } else { "worker" };
-    vec![format!("node.role == {role}"), "node.platform.os == linux".to_owned()]
+    let role = if service == "ucp-manager-agent" {
+        "manager"
+    } else {
+        "worker"
+    };
+    vec![
+        format!("node.role == {role}"),
+        "node.platform.os == linux".to_owned(),
+    ]
 }
 
 fn runs(host: &Host, service: &str) -> bool {
@@ -29,7 +36,9 @@ fn runs(host: &Host, service: &str) -> bool {
 impl State {
     /// Whether a task of this service runs anywhere.
     fn runs_anywhere(&self, service: &str) -> bool {
-        self.hosts.values().any(|host| host.docker_up() && runs(host, service))
+        self.hosts
+            .values()
+            .any(|host| host.docker_up() && runs(host, service))
     }
 
     /// One round of repairs.
@@ -58,7 +67,11 @@ impl State {
                         .cloned(),
                 );
             }
-            if host.containers.get("ucp-kubelet").is_some_and(Container::is_running) {
+            if host
+                .containers
+                .get("ucp-kubelet")
+                .is_some_and(Container::is_running)
+            {
                 missing.extend(
                     host.containers
                         .values()

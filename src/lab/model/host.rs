@@ -95,8 +95,17 @@ impl Host {
     ///
     /// # Errors
     /// When there is no such unit, or it cannot be started.
-    pub fn start_unit(&mut self, name: &str, holds: &dyn Fn(&str) -> bool, swarm: bool, now: u64) -> Result<(), Trouble> {
-        let unit = self.units.get(name).ok_or_else(|| Trouble::NotFound(name.to_owned()))?;
+    pub fn start_unit(
+        &mut self,
+        name: &str,
+        holds: &dyn Fn(&str) -> bool,
+        swarm: bool,
+        now: u64,
+    ) -> Result<(), Trouble> {
+        let unit = self
+            .units
+            .get(name)
+            .ok_or_else(|| Trouble::NotFound(name.to_owned()))?;
         if unit.enablement == Enablement::Masked {
             return Err(Trouble::Masked(name.to_owned()));
         }
@@ -113,12 +122,16 @@ impl Host {
             }
         }
         let held = |unit: &Unit| {
-            unit.conditions.iter().all(|condition| match condition.strip_prefix('!') {
-                Some(path) => !holds(path),
-                None => holds(condition),
-            })
+            unit.conditions
+                .iter()
+                .all(|condition| match condition.strip_prefix('!') {
+                    Some(path) => !holds(path),
+                    None => holds(condition),
+                })
         };
-        let Some(unit) = self.units.get_mut(name) else { return Ok(()) };
+        let Some(unit) = self.units.get_mut(name) else {
+            return Ok(());
+        };
         unit.condition_held = held(unit);
         if !unit.condition_held {
             return Ok(());
@@ -140,7 +153,10 @@ impl Host {
     /// # Errors
     /// When there is no such unit.
     pub fn stop_unit(&mut self, name: &str, now: u64) -> Result<(), Trouble> {
-        let unit = self.units.get_mut(name).ok_or_else(|| Trouble::NotFound(name.to_owned()))?;
+        let unit = self
+            .units
+            .get_mut(name)
+            .ok_or_else(|| Trouble::NotFound(name.to_owned()))?;
         if !unit.is_active() {
             return Ok(());
         }

@@ -69,7 +69,9 @@ impl Cluster {
         let guard = self.state();
         let before = guard.now;
         // Which of the two it was, the caller sees in the state.
-        let _ = self.ticked.wait_timeout_while(guard, at_most, |state| state.now == before);
+        let _ = self
+            .ticked
+            .wait_timeout_while(guard, at_most, |state| state.now == before);
     }
 }
 
@@ -94,6 +96,8 @@ pub(crate) fn swarm_id(text: &str) -> String {
         .bytes()
         .zip(id(&format!("{text}.")).bytes())
         .take(25)
-        .map(|(a, b)| char::from(b"0123456789abcdefghijklmnopqrstuvwxyz"[usize::from(a ^ b.rotate_left(3)) % 36]))
+        .map(|(a, b)| {
+            char::from(b"0123456789abcdefghijklmnopqrstuvwxyz"[usize::from(a ^ b.rotate_left(3)) % 36])
+        })
         .collect()
 }

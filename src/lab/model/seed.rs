@@ -74,7 +74,11 @@ pub(crate) struct Seed {
 /// Makes the start from facts. `roles` by address stands in where facts have none.
 pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed, LabError> {
     let mke3: Mke3 = serde_yaml::from_str(MKE3).map_err(|error| LabError::Facts(error.to_string()))?;
-    let version = facts.cluster.mke_version.clone().unwrap_or_else(|| "3.8.5".to_owned());
+    let version = facts
+        .cluster
+        .mke_version
+        .clone()
+        .unwrap_or_else(|| "3.8.5".to_owned());
     let fill = |text: &str| text.replace("{version}", &version);
     let mut state = State {
         now: 0,
@@ -168,7 +172,11 @@ fn host(
     version: &str,
 ) -> Result<Host, LabError> {
     let name = about.hostname.clone().unwrap_or_else(|| about.address.clone());
-    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.')) || name.is_empty() {
+    if !name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
+        || name.is_empty()
+    {
         return Err(LabError::Facts(format!("{name:?} cannot be a host name")));
     }
     let role = about
@@ -178,7 +186,10 @@ fn host(
     let docker = about.docker.clone().unwrap_or_default();
     let os = about.os.clone().unwrap_or_default();
     let mut host = Host {
-        address: about.private_address.clone().unwrap_or_else(|| about.address.clone()),
+        address: about
+            .private_address
+            .clone()
+            .unwrap_or_else(|| about.address.clone()),
         role,
         node_id: about
             .swarm
@@ -212,7 +223,8 @@ fn host(
     for (name, of) in parts.iter().flat_map(|part| &part.containers) {
         let mut made = Container::running(&host.name, name, &fill(&of.image));
         made.ports.clone_from(&of.ports);
-        made.labels.insert("com.docker.ucp.version".to_owned(), version.to_owned());
+        made.labels
+            .insert("com.docker.ucp.version".to_owned(), version.to_owned());
         made.labels
             .insert("com.docker.ucp.InstanceID".to_owned(), swarm_id("instance"));
         made.mounts = of
@@ -239,7 +251,10 @@ fn host(
         let uid = id(&format!("pod {} {pod}", host.name));
         let uid = [&uid[..8], &uid[8..12], &uid[12..16], &uid[16..20], &uid[20..32]].join("-");
         let suffix = &id(&format!("suffix {} {pod}", host.name))[..5];
-        for (container, image) in [("POD", "mirantis/ucp-pause:{version}"), (pod.as_str(), of.image.as_str())] {
+        for (container, image) in [
+            ("POD", "mirantis/ucp-pause:{version}"),
+            (pod.as_str(), of.image.as_str()),
+        ] {
             let full = format!("k8s_{container}_{pod}-{suffix}_kube-system_{uid}_0");
             let mut made = Container::running(&host.name, &full, &fill(image));
             made.restart = super::Restart::new("no");
@@ -249,9 +264,18 @@ fn host(
                 ("io.kubernetes.pod.namespace", "kube-system"),
                 ("io.kubernetes.pod.uid", &uid),
                 ("io.kubernetes.pod.terminationGracePeriod", "30"),
-                ("io.kubernetes.docker.type", if container == "POD" { "podsandbox" } else { "container" }),
+                (
+                    "io.kubernetes.docker.type",
+                    if container == "POD" {
+                        "podsandbox"
+                    } else {
+                        "container"
+                    },
+                ),
             ];
-            made.labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            made.labels = labels
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into();
             if container != "POD" && !of.label.is_empty() {
                 made.labels.insert("name".to_owned(), of.label.clone());
             }
@@ -265,7 +289,12 @@ fn host(
     host.images = host
         .containers
         .values()
-        .map(|container| (container.image.clone(), format!("sha256:{}", id(&container.image))))
+        .map(|container| {
+            (
+                container.image.clone(),
+                format!("sha256:{}", id(&container.image)),
+            )
+        })
         .collect();
     Ok(host)
 }
@@ -292,7 +321,11 @@ fn files(mke3: &Mke3, host: &Host, facts: &Facts) -> Vec<SeedFile> {
         format!("127.0.0.1 localhost\n{} {}\n", host.address, host.name),
         0o644,
     );
-    add("etc/resolv.conf".to_owned(), "nameserver 127.0.0.1\n".to_owned(), 0o644);
+    add(
+        "etc/resolv.conf".to_owned(),
+        "nameserver 127.0.0.1\n".to_owned(),
+        0o644,
+    );
     add(
         "etc/machine-id".to_owned(),
         format!("{}\n", machine.unwrap_or_else(|| id(&host.name)[..32].to_owned())),
@@ -315,17 +348,26 @@ fn files(mke3: &Mke3, host: &Host, facts: &Facts) -> Vec<SeedFile> {
     );
     add(
         "etc/cni/net.d/10-calico.conflist".to_owned(),
-        "{\"name\": \"k8s-pod-network\", \"cniVersion\": \"0.3.1\", \"plugins\": [{\"type\": \"calico\"}]}\n".to_owned(),
+        "{\"name\": \"k8s-pod-network\", \"cniVersion\": \"0.3.1\", \"plugins\": [{\"type\": \"calico\"}]}\n"
+            .to_owned(),
         0o600,
     );
     let root = host.engine.root.trim_start_matches('/').to_owned();
     add(
         format!("{root}/swarm/docker-state.json"),
-        format!("{{\"LocalAddr\":\"{}\",\"ListenAddr\":\"0.0.0.0:2377\"}}\n", host.address),
+        format!(
+            "{{\"LocalAddr\":\"{}\",\"ListenAddr\":\"0.0.0.0:2377\"}}\n",
+            host.address
+        ),
         0o600,
     );
     let volumes = match host.role {
-        Role::Manager => mke3.managers.volumes.union(&mke3.everywhere.volumes).cloned().collect(),
+        Role::Manager => mke3
+            .managers
+            .volumes
+            .union(&mke3.everywhere.volumes)
+            .cloned()
+            .collect(),
         Role::Worker => mke3.everywhere.volumes.clone(),
     };
     for volume in volumes {

@@ -90,7 +90,11 @@ impl Node {
             (None, Some((key, wanted))) => (key, wanted, true),
             (None, None) => return false,
         };
-        let role = if self.role == Role::Manager { "manager" } else { "worker" };
+        let role = if self.role == Role::Manager {
+            "manager"
+        } else {
+            "worker"
+        };
         let has = match key.trim() {
             "node.role" => role,
             "node.id" => &self.id,
@@ -115,18 +119,30 @@ impl State {
 
     /// Node id of the leader; none when the managers have no majority.
     pub fn swarm_leader(&self) -> Option<&str> {
-        let managers: Vec<&Node> = self.swarm.nodes.values().filter(|node| node.role == Role::Manager).collect();
+        let managers: Vec<&Node> = self
+            .swarm
+            .nodes
+            .values()
+            .filter(|node| node.role == Role::Manager)
+            .collect();
         let there: Vec<&Node> = managers.iter().copied().filter(|node| self.there(node)).collect();
         if there.len() * 2 <= managers.len() {
             return None;
         }
-        let leader = there.iter().find(|node| node.id == self.swarm.leader).or(there.first());
+        let leader = there
+            .iter()
+            .find(|node| node.id == self.swarm.leader)
+            .or(there.first());
         leader.map(|node| node.id.as_str())
     }
 
     /// `ready` or `down`, as the managers have heard.
     pub fn node_state(&self, node: &Node) -> &'static str {
-        if self.there(node) || node.heard + SILENCE > self.now { "ready" } else { "down" }
+        if self.there(node) || node.heard + SILENCE > self.now {
+            "ready"
+        } else {
+            "down"
+        }
     }
 
     /// Whether this host can answer for the swarm.
@@ -147,11 +163,18 @@ impl State {
         let mut fit = self.swarm.nodes.values().filter(|node| {
             node.availability == "active"
                 && self.node_state(node) == "ready"
-                && service.constraints.iter().all(|constraint| node.allows(constraint))
+                && service
+                    .constraints
+                    .iter()
+                    .all(|constraint| node.allows(constraint))
         });
         match service.mode {
             Mode::Global => fit.map(|node| node.id.clone()).collect(),
-            Mode::Replicated(count) => fit.by_ref().take(count as usize).map(|node| node.id.clone()).collect(),
+            Mode::Replicated(count) => fit
+                .by_ref()
+                .take(count as usize)
+                .map(|node| node.id.clone())
+                .collect(),
         }
     }
 
@@ -174,7 +197,9 @@ impl State {
             .filter(|node| self.there(node))
             .map(|node| node.id.clone())
             .collect();
-        let Some(leader) = self.swarm_leader().map(str::to_owned) else { return };
+        let Some(leader) = self.swarm_leader().map(str::to_owned) else {
+            return;
+        };
         self.swarm.leader = leader;
         for id in &there {
             if let Some(node) = self.swarm.nodes.get_mut(id) {
@@ -190,23 +215,32 @@ impl State {
         }
         // Tasks of services that were removed end as well.
         let names: BTreeSet<String> = self.swarm.services.keys().cloned().collect();
-        for host in self.hosts.values_mut().filter(|host| host.docker_up() && host.in_swarm) {
+        for host in self
+            .hosts
+            .values_mut()
+            .filter(|host| host.docker_up() && host.in_swarm)
+        {
             host.containers
                 .retain(|_, container| task_of(container).is_none_or(|service| names.contains(service)));
         }
     }
 
     fn reconcile_node(&mut self, service: &Service, node: &str, wanted: bool) {
-        let Some(hostname) = self.swarm.nodes.get(node).map(|node| node.hostname.clone()) else { return };
+        let Some(hostname) = self.swarm.nodes.get(node).map(|node| node.hostname.clone()) else {
+            return;
+        };
         let task = self.ids + 1;
-        let Some(host) = self.hosts.get_mut(&hostname) else { return };
+        let Some(host) = self.hosts.get_mut(&hostname) else {
+            return;
+        };
         let mine = |container: &Container| task_of(container) == Some(service.name.as_str());
         if !wanted {
             host.containers.retain(|_, container| !mine(container));
             return;
         }
         // A task that ended is replaced by another and never started again.
-        host.containers.retain(|_, container| !mine(container) || container.is_running());
+        host.containers
+            .retain(|_, container| !mine(container) || container.is_running());
         if host.containers.values().any(mine) {
             return;
         }
@@ -218,7 +252,10 @@ impl State {
 
 /// Name of the service that a container is a task of.
 pub(crate) fn task_of(container: &Container) -> Option<&str> {
-    container.labels.get("com.docker.swarm.service.name").map(String::as_str)
+    container
+        .labels
+        .get("com.docker.swarm.service.name")
+        .map(String::as_str)
 }
 
 /// The container of a new task.

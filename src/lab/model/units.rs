@@ -95,7 +95,12 @@ impl Unit {
             condition_held: true,
             active: Active::Active,
             enablement: Enablement::Enabled,
-            wanted_by: if socket { "sockets.target" } else { "multi-user.target" }.to_owned(),
+            wanted_by: if socket {
+                "sockets.target"
+            } else {
+                "multi-user.target"
+            }
+            .to_owned(),
             requires: Vec::new(),
             triggers: None,
             pid: if socket { 0 } else { pid },

@@ -18,7 +18,9 @@ pub(crate) struct Parsed {
 impl Parsed {
     /// Whether a flag was given (and not as `--flag=false`).
     pub fn has(&self, flag: &str) -> bool {
-        self.flags.get(flag).is_some_and(|values| values.last().is_some_and(|value| value != "false"))
+        self.flags
+            .get(flag)
+            .is_some_and(|values| values.last().is_some_and(|value| value != "false"))
     }
 
     /// The last value of a flag.
@@ -48,7 +50,10 @@ pub(crate) fn parse(arguments: &[String], flags: &[Flag], first: bool) -> Result
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (long, None),
             };
-            let (name, _, takes) = flags.iter().find(|flag| flag.0 == name).ok_or_else(|| unknown(word))?;
+            let (name, _, takes) = flags
+                .iter()
+                .find(|flag| flag.0 == name)
+                .ok_or_else(|| unknown(word))?;
             let value = match (given, takes) {
                 (Some(value), _) => value,
                 (None, false) => "true".to_owned(),
@@ -58,7 +63,10 @@ pub(crate) fn parse(arguments: &[String], flags: &[Flag], first: bool) -> Result
         } else if word.len() > 1 && word.starts_with('-') {
             let mut letters = word[1..].char_indices();
             while let Some((at, letter)) = letters.next() {
-                let (name, _, takes) = flags.iter().find(|flag| flag.1 == letter).ok_or_else(|| unknown(word))?;
+                let (name, _, takes) = flags
+                    .iter()
+                    .find(|flag| flag.1 == letter)
+                    .ok_or_else(|| unknown(word))?;
                 if *takes {
                     let attached = &word[1 + at + letter.len_utf8()..];
                     let attached = attached.strip_prefix('=').unwrap_or(attached);
@@ -98,15 +106,26 @@ mod tests {
     #[test]
     fn flags_are_read_in_all_their_forms() {
         let flags: &[Flag] = &[("all", 'a', false), ("quiet", 'q', false), ("filter", 'f', true)];
-        let parsed = parse(&words("-aq --filter name=x -f=y -fz one --filter=w two"), flags, false).unwrap();
+        let parsed = parse(
+            &words("-aq --filter name=x -f=y -fz one --filter=w two"),
+            flags,
+            false,
+        )
+        .unwrap();
         assert!(parsed.has("all") && parsed.has("quiet"));
         assert_eq!(parsed.all("filter"), ["name=x", "y", "z", "w"]);
         assert_eq!(parsed.words, ["one", "two"]);
         let parsed = parse(&words("-a one -q two"), flags, true).unwrap();
         assert_eq!(parsed.words, ["one", "-q", "two"]);
         assert!(!parsed.has("quiet"));
-        assert!(matches!(parse(&words("--nope"), flags, false), Err(Failure::Unmodelled(_))));
-        assert!(matches!(parse(&words("-f"), flags, false), Err(Failure::Real(_, 125))));
+        assert!(matches!(
+            parse(&words("--nope"), flags, false),
+            Err(Failure::Unmodelled(_))
+        ));
+        assert!(matches!(
+            parse(&words("-f"), flags, false),
+            Err(Failure::Real(_, 125))
+        ));
         assert!(!parse(&words("--all=false"), flags, false).unwrap().has("all"));
     }
 }

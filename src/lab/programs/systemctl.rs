@@ -13,7 +13,11 @@ const UNITS: &str = "/etc/systemd/system";
 pub(super) struct Systemctl;
 
 fn full(name: &str) -> String {
-    if name.contains('.') { name.to_owned() } else { format!("{name}.service") }
+    if name.contains('.') {
+        name.to_owned()
+    } else {
+        format!("{name}.service")
+    }
 }
 
 fn host<'a>(state: &'a mut State, call: &Invocation<'_>) -> Result<&'a mut Host, Failure> {
@@ -56,7 +60,9 @@ pub(super) fn start(call: &Invocation<'_>, caller: &mut dyn Caller, name: &str) 
             Trouble::NotFound(unit) => {
                 Failure::Real(format!("Failed to start {unit}: Unit {unit} not found."), 5)
             }
-            Trouble::Masked(unit) => Failure::Real(format!("Failed to start {unit}: Unit {unit} is masked."), 1),
+            Trouble::Masked(unit) => {
+                Failure::Real(format!("Failed to start {unit}: Unit {unit} is masked."), 1)
+            }
             Trouble::Unknown(unit) => Failure::Unmodelled(format!("what {unit} does")),
         })
 }
@@ -154,9 +160,20 @@ fn properties(unit: &Unit) -> Vec<(&'static str, String)> {
         ("UnitFileState", unit.enablement.word().to_owned()),
         ("FragmentPath", unit.fragment.clone()),
         ("DropInPaths", unit.drop_ins.join(" ")),
-        ("ConditionResult", if unit.condition_held { "yes" } else { "no" }.to_owned()),
+        (
+            "ConditionResult",
+            if unit.condition_held { "yes" } else { "no" }.to_owned(),
+        ),
         ("MainPID", if unit.is_active() { unit.pid } else { 0 }.to_string()),
-        ("Result", if unit.active == Active::Failed { "trigger-limit-hit" } else { "success" }.to_owned()),
+        (
+            "Result",
+            if unit.active == Active::Failed {
+                "trigger-limit-hit"
+            } else {
+                "success"
+            }
+            .to_owned(),
+        ),
     ]
 }
 
@@ -178,10 +195,16 @@ fn missing(name: &str) -> Vec<(&'static str, String)> {
 fn enable(call: &Invocation<'_>, caller: &mut dyn Caller, name: &str, on: bool) -> Result<(), Failure> {
     let Some(unit) = unit(call, name)? else {
         let verb = if on { "enable" } else { "disable" };
-        return Err(Failure::Real(format!("Failed to {verb} unit: Unit file {name} does not exist."), 1));
+        return Err(Failure::Real(
+            format!("Failed to {verb} unit: Unit file {name} does not exist."),
+            1,
+        ));
     };
     if unit.enablement == Enablement::Masked && on {
-        return Err(Failure::Real(format!("Failed to enable unit: Unit file {UNITS}/{name} is masked."), 1));
+        return Err(Failure::Real(
+            format!("Failed to enable unit: Unit file {UNITS}/{name} is masked."),
+            1,
+        ));
     }
     let wants = format!("{UNITS}/{}.wants", unit.wanted_by);
     let link = format!("{wants}/{name}");
@@ -199,7 +222,11 @@ fn enable(call: &Invocation<'_>, caller: &mut dyn Caller, name: &str, on: bool) 
     if let Some(unit) = host(&mut call.cluster.state(), call)?.units.get_mut(name)
         && unit.enablement != Enablement::Masked
     {
-        unit.enablement = if on { Enablement::Enabled } else { Enablement::Disabled };
+        unit.enablement = if on {
+            Enablement::Enabled
+        } else {
+            Enablement::Disabled
+        };
     }
     Ok(())
 }
@@ -207,11 +234,17 @@ fn enable(call: &Invocation<'_>, caller: &mut dyn Caller, name: &str, on: bool) 
 fn mask(call: &Invocation<'_>, caller: &mut dyn Caller, name: &str, on: bool) -> Result<(), Failure> {
     let path = format!("{UNITS}/{name}");
     let Some(unit) = unit(call, name)? else {
-        return Err(Failure::Real(format!("Unit {name} does not exist, proceeding anyway."), 1));
+        return Err(Failure::Real(
+            format!("Unit {name} does not exist, proceeding anyway."),
+            1,
+        ));
     };
     if on {
         if unit.fragment == path {
-            return Err(Failure::Real(format!("Failed to mask unit: File {path} already exists."), 1));
+            return Err(Failure::Real(
+                format!("Failed to mask unit: File {path} already exists."),
+                1,
+            ));
         }
         caller.change(FileOp::Link {
             path,
@@ -250,9 +283,8 @@ impl Tool for Systemctl {
         let names: Vec<String> = parsed.words.iter().skip(1).map(|name| full(name)).collect();
         if names.is_empty() && !matches!(verb, "daemon-reload" | "is-system-running" | "reset-failed") {
             return Err(match verb {
-                "start" | "stop" | "restart" | "enable" | "disable" | "mask" | "unmask" | "is-active" | "is-enabled" => {
-                    Failure::Real("Too few arguments.".to_owned(), 1)
-                }
+                "start" | "stop" | "restart" | "enable" | "disable" | "mask" | "unmask" | "is-active"
+                | "is-enabled" => Failure::Real("Too few arguments.".to_owned(), 1),
                 other => Failure::Unmodelled(format!("systemctl {other} without units")),
             });
         }
@@ -270,8 +302,14 @@ impl Tool for Systemctl {
                 }
                 Ok(0)
             }
-            "start" => names.iter().try_for_each(|name| start(call, caller, name)).map(|()| 0),
-            "stop" => names.iter().try_for_each(|name| stop(call, caller, name)).map(|()| 0),
+            "start" => names
+                .iter()
+                .try_for_each(|name| start(call, caller, name))
+                .map(|()| 0),
+            "stop" => names
+                .iter()
+                .try_for_each(|name| stop(call, caller, name))
+                .map(|()| 0),
             "restart" => {
                 for name in &names {
                     if unit(call, name)?.is_some_and(|unit| unit.is_active()) {
@@ -288,7 +326,11 @@ impl Tool for Systemctl {
                 for name in &names {
                     enable(call, caller, name, verb == "enable")?;
                     if parsed.has("now") {
-                        if verb == "enable" { start(call, caller, name)? } else { stop(call, caller, name)? }
+                        if verb == "enable" {
+                            start(call, caller, name)?
+                        } else {
+                            stop(call, caller, name)?
+                        }
                     }
                 }
                 Ok(0)
@@ -309,7 +351,12 @@ impl Tool for Systemctl {
                     let unit = unit(call, name)?;
                     known |= unit.is_some();
                     let active = unit.map_or(Active::Inactive, |unit| unit.active);
-                    any |= active == if verb == "is-active" { Active::Active } else { Active::Failed };
+                    any |= active
+                        == if verb == "is-active" {
+                            Active::Active
+                        } else {
+                            Active::Failed
+                        };
                     if !parsed.has("quiet") {
                         caller.out(format!("{}\n", active.word()).as_bytes())?;
                     }
@@ -325,7 +372,8 @@ impl Tool for Systemctl {
                 let mut status = 1;
                 for name in &names {
                     let Some(unit) = unit(call, name)? else {
-                        let text = format!("Failed to get unit file state for {name}: No such file or directory");
+                        let text =
+                            format!("Failed to get unit file state for {name}: No such file or directory");
                         return Err(Failure::Real(text, 1));
                     };
                     if unit.enablement == Enablement::Enabled {
@@ -338,7 +386,11 @@ impl Tool for Systemctl {
                 Ok(status)
             }
             "show" => {
-                let wanted: Vec<&str> = parsed.all("property").iter().flat_map(|list| list.split(',')).collect();
+                let wanted: Vec<&str> = parsed
+                    .all("property")
+                    .iter()
+                    .flat_map(|list| list.split(','))
+                    .collect();
                 for (at, name) in names.iter().enumerate() {
                     let all = unit(call, name)?.map_or_else(|| missing(name), |unit| properties(&unit));
                     if let Some(other) = wanted.iter().find(|key| !all.iter().any(|(has, _)| has == *key)) {
@@ -347,8 +399,15 @@ impl Tool for Systemctl {
                     if at > 0 {
                         caller.out(b"\n")?;
                     }
-                    for (key, value) in all.iter().filter(|(key, _)| wanted.is_empty() || wanted.contains(key)) {
-                        let line = if parsed.has("value") { format!("{value}\n") } else { format!("{key}={value}\n") };
+                    for (key, value) in all
+                        .iter()
+                        .filter(|(key, _)| wanted.is_empty() || wanted.contains(key))
+                    {
+                        let line = if parsed.has("value") {
+                            format!("{value}\n")
+                        } else {
+                            format!("{key}={value}\n")
+                        };
                         caller.out(line.as_bytes())?;
                     }
                 }

@@ -48,7 +48,9 @@ fn tokens(template: &str) -> Result<Vec<Token>, Error> {
             text.truncate(text.trim_end().len());
             inner = trimmed;
         }
-        let end = inner.find("}}").ok_or("template parsing error: template: :1: unclosed action")?;
+        let end = inner
+            .find("}}")
+            .ok_or("template parsing error: template: :1: unclosed action")?;
         let mut action = &inner[..end];
         rest = &inner[end + 2..];
         if let Some(trimmed) = action.strip_suffix(" -") {
@@ -133,7 +135,11 @@ fn nodes(tokens: &[Token], at: &mut usize, inside: bool) -> Result<Vec<Node>, Er
                     "range" => {
                         let (names, over) = match words.iter().position(|word| word == ":=") {
                             Some(set) => (
-                                words[1..set].iter().filter(|word| *word != ",").cloned().collect(),
+                                words[1..set]
+                                    .iter()
+                                    .filter(|word| *word != ",")
+                                    .cloned()
+                                    .collect(),
                                 words[set + 1..].to_vec(),
                             ),
                             None => (Vec::new(), words[1..].to_vec()),
@@ -218,7 +224,11 @@ fn run(nodes: &[Node], dot: &Value, vars: &mut Vars, out: &mut String) -> Result
             }
             Node::Range(names, words, body, other) => {
                 let items: Vec<(Value, Value)> = match pipeline(words, dot, vars)? {
-                    Value::Array(items) => items.into_iter().enumerate().map(|(at, item)| (at.into(), item)).collect(),
+                    Value::Array(items) => items
+                        .into_iter()
+                        .enumerate()
+                        .map(|(at, item)| (at.into(), item))
+                        .collect(),
                     Value::Object(map) => map.into_iter().map(|(key, item)| (key.into(), item)).collect(),
                     Value::Null => Vec::new(),
                     other => return Err(format!("range can't iterate over {}", text(&other))),
@@ -264,7 +274,10 @@ pub(crate) fn text(value: &Value) -> String {
         Value::Array(items) => format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(" ")),
         Value::Object(map) => {
             let sorted: BTreeMap<&String, &Value> = map.iter().collect();
-            let inside: Vec<String> = sorted.iter().map(|(key, value)| format!("{key}:{}", text(value))).collect();
+            let inside: Vec<String> = sorted
+                .iter()
+                .map(|(key, value)| format!("{key}:{}", text(value)))
+                .collect();
             format!("map[{}]", inside.join(" "))
         }
         other => other.to_string(),
@@ -310,7 +323,10 @@ fn operands(words: &[String], dot: &Value, vars: &Vars) -> Result<Vec<Value>, Er
                 return Err("template parsing error: unclosed left paren".to_owned());
             }
             let mut value = pipeline(&words[at + 1..end - 1], dot, vars)?;
-            if let Some(path) = words.get(end).filter(|word| word.starts_with('.') && word.len() > 1) {
+            if let Some(path) = words
+                .get(end)
+                .filter(|word| word.starts_with('.') && word.len() > 1)
+            {
                 value = field(&value, &path[1..])?;
                 end += 1;
             }
@@ -335,7 +351,9 @@ fn operand(word: &str, dot: &Value, vars: &Vars) -> Result<Value, Error> {
         return field(dot, path);
     }
     if word.starts_with('$') {
-        let (name, path) = word.split_once('.').map_or((word, None), |(name, path)| (name, Some(path)));
+        let (name, path) = word
+            .split_once('.')
+            .map_or((word, None), |(name, path)| (name, Some(path)));
         let value = vars
             .get(name)
             .ok_or_else(|| format!("template parsing error: undefined variable \"{name}\""))?;
@@ -369,13 +387,16 @@ fn field(value: &Value, path: &str) -> Result<Value, Error> {
 fn command(words: &[String], piped: Option<Value>, dot: &Value, vars: &Vars) -> Result<Value, Error> {
     let name = words.first().map_or("", String::as_str);
     const FUNCTIONS: &[&str] = &[
-        "json", "index", "len", "join", "split", "upper", "lower", "println", "print", "eq", "ne", "not", "and", "or",
+        "json", "index", "len", "join", "split", "upper", "lower", "println", "print", "eq", "ne", "not",
+        "and", "or",
     ];
     if !FUNCTIONS.contains(&name) {
         let mut values = operands(words, dot, vars)?;
         return match (values.len(), piped) {
             (1, None) => Ok(values.remove(0)),
-            _ => Err(format!("template: :1: can't give argument to non-function {name}")),
+            _ => Err(format!(
+                "template: :1: can't give argument to non-function {name}"
+            )),
         };
     }
     let mut values = operands(&words[1..], dot, vars)?;
@@ -395,7 +416,9 @@ fn command(words: &[String], piped: Option<Value>, dot: &Value, vars: &Vars) -> 
             for key in keys {
                 value = match (&value, key) {
                     // A key that a map does not have gives its zero value: all maps here hold strings.
-                    (Value::Object(map), Value::String(key)) => map.get(key).cloned().unwrap_or_else(|| "".into()),
+                    (Value::Object(map), Value::String(key)) => {
+                        map.get(key).cloned().unwrap_or_else(|| "".into())
+                    }
                     (Value::Null, _) => "".into(),
                     (Value::Array(items), Value::Number(at)) => at
                         .as_u64()
@@ -413,17 +436,29 @@ fn command(words: &[String], piped: Option<Value>, dot: &Value, vars: &Vars) -> 
         ("upper", [_]) => Ok(string(0)?.to_uppercase().into()),
         ("lower", [_]) => Ok(string(0)?.to_lowercase().into()),
         ("print", values) => Ok(values.iter().map(text).collect::<String>().into()),
-        ("println", values) => Ok(format!("{}\n", values.iter().map(text).collect::<Vec<_>>().join(" ")).into()),
+        ("println", values) => {
+            Ok(format!("{}\n", values.iter().map(text).collect::<Vec<_>>().join(" ")).into())
+        }
         ("eq", [first, others @ ..]) if !others.is_empty() => Ok(others.contains(first).into()),
         ("ne", [first, second]) => Ok((first != second).into()),
         ("not", [value]) => Ok((!truth(value)).into()),
         ("and", [first, others @ ..]) => {
             let all = [std::slice::from_ref(first), others].concat();
-            Ok(all.iter().find(|value| !truth(value)).or(all.last()).cloned().unwrap_or_default())
+            Ok(all
+                .iter()
+                .find(|value| !truth(value))
+                .or(all.last())
+                .cloned()
+                .unwrap_or_default())
         }
         ("or", [first, others @ ..]) => {
             let all = [std::slice::from_ref(first), others].concat();
-            Ok(all.iter().find(|value| truth(value)).or(all.last()).cloned().unwrap_or_default())
+            Ok(all
+                .iter()
+                .find(|value| truth(value))
+                .or(all.last())
+                .cloned()
+                .unwrap_or_default())
         }
         _ => Err(format!("template: :1: wrong number of args for {name}")),
     }
@@ -447,21 +482,43 @@ mod tests {
             ("{{ .State.Status }} {{.State.ExitCode}}", "running 0"),
             ("{{index .Config.Labels \"com.docker.ucp.version\"}}", "3.8.5"),
             ("{{index .Config.Labels \"none\"}}|", "|"),
-            ("{{json .State}}", r#"{"ExitCode":0,"Running":true,"Status":"running"}"#),
+            (
+                "{{json .State}}",
+                r#"{"ExitCode":0,"Running":true,"Status":"running"}"#,
+            ),
             ("{{range .Mounts}}{{.Name}} {{end}}", "ucp-kv ucp-kv-certs "),
-            ("{{range $i, $m := .Mounts}}{{if $i}},{{end}}{{$m.Name}}{{end}}", "ucp-kv,ucp-kv-certs"),
-            ("{{range $k, $v := .Config.Labels}}{{$k}}={{println $v}}{{end}}", "com.docker.ucp.version=3.8.5\n"),
+            (
+                "{{range $i, $m := .Mounts}}{{if $i}},{{end}}{{$m.Name}}{{end}}",
+                "ucp-kv,ucp-kv-certs",
+            ),
+            (
+                "{{range $k, $v := .Config.Labels}}{{$k}}={{println $v}}{{end}}",
+                "com.docker.ucp.version=3.8.5\n",
+            ),
             ("{{if eq .State.Status \"running\"}}up{{else}}down{{end}}", "up"),
-            ("{{if not .State.Running}}a{{else if .Name}}b{{else}}c{{end}}", "b"),
+            (
+                "{{if not .State.Running}}a{{else if .Name}}b{{else}}c{{end}}",
+                "b",
+            ),
             ("{{index (split .Server.Version \"/\") 1}}", "3.8.5"),
             ("{{.Name | json}}", "\"/ucp-kv\""),
             ("a {{- .State.ExitCode -}} b", "a0b"),
             ("{{with .Spec.Placement}}x{{else}}none{{end}}", "none"),
-            ("{{len .Mounts}} {{.Config.Labels}}", "2 map[com.docker.ucp.version:3.8.5]"),
+            (
+                "{{len .Mounts}} {{.Config.Labels}}",
+                "2 map[com.docker.ucp.version:3.8.5]",
+            ),
         ] {
             assert_eq!(render(template, &data).as_deref(), Ok(wanted), "{template}");
         }
-        for wrong in ["{{.Nope}}", "{{.Name", "{{nope .Name}}", "{{if .Name}}x", "{{end}}", "{{.Spec.Placement.X}}"] {
+        for wrong in [
+            "{{.Nope}}",
+            "{{.Name",
+            "{{nope .Name}}",
+            "{{if .Name}}x",
+            "{{end}}",
+            "{{.Spec.Placement.X}}",
+        ] {
             assert!(render(wrong, &data).is_err(), "{wrong}");
         }
     }

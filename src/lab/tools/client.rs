@@ -41,7 +41,10 @@ pub fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             // Standard error may be closed, and then there is nobody to tell.
-            let _ = writeln!(io::stderr(), "mkectl lab: the simulated cluster does not answer: {error}");
+            let _ = writeln!(
+                io::stderr(),
+                "mkectl lab: the simulated cluster does not answer: {error}"
+            );
             ExitCode::from(LAB_FAILED)
         }
     }
@@ -63,7 +66,11 @@ fn sudo(words: &[String]) -> ExitCode {
         }
         _ => "only `sudo -n COMMAND` is simulated".to_owned(),
     };
-    let _ = writeln!(io::stderr(), "sudo: {}: {reason}", words.first().map_or("", String::as_str));
+    let _ = writeln!(
+        io::stderr(),
+        "sudo: {}: {reason}",
+        words.first().map_or("", String::as_str)
+    );
     ExitCode::from(1)
 }
 

@@ -89,15 +89,29 @@ mod base64 {
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        BASE64.decode(String::deserialize(from)?.as_bytes()).map_err(D::Error::custom)
+        BASE64
+            .decode(String::deserialize(from)?.as_bytes())
+            .map_err(D::Error::custom)
     }
 }
 
 fn kind(byte: u8) -> io::Result<Kind> {
-    [Kind::Call, Kind::Input, Kind::Output, Kind::Error, Kind::File, Kind::Exit]
-        .into_iter()
-        .find(|kind| *kind as u8 == byte)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("frame of unknown kind {byte}")))
+    [
+        Kind::Call,
+        Kind::Input,
+        Kind::Output,
+        Kind::Error,
+        Kind::File,
+        Kind::Exit,
+    ]
+    .into_iter()
+    .find(|kind| *kind as u8 == byte)
+    .ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("frame of unknown kind {byte}"),
+        )
+    })
 }
 
 pub(crate) fn send(to: &mut impl Write, kind: Kind, bytes: &[u8]) -> io::Result<()> {

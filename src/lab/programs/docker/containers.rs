@@ -13,11 +13,17 @@ fn passes(host: &Host, one: &Container, filter: &str) -> Result<bool, Failure> {
         .ok_or_else(|| Failure::Real(format!("invalid argument \"{filter}\" for \"-f, --filter\" flag: bad format of filter (expected name=value)"), 125))?;
     Ok(match key {
         "name" => {
-            let (start, pattern) = wanted.strip_prefix('^').map_or((false, wanted), |rest| (true, rest));
-            let (end, pattern) = pattern.strip_suffix('$').map_or((false, pattern), |rest| (true, rest));
+            let (start, pattern) = wanted
+                .strip_prefix('^')
+                .map_or((false, wanted), |rest| (true, rest));
+            let (end, pattern) = pattern
+                .strip_suffix('$')
+                .map_or((false, pattern), |rest| (true, rest));
             let pattern = pattern.strip_prefix('/').unwrap_or(pattern);
             if pattern.contains(['*', '[', '(', '|', '+', '?', '\\', '^', '$']) {
-                return Err(Failure::Unmodelled(format!("the expression {wanted} in a filter")));
+                return Err(Failure::Unmodelled(format!(
+                    "the expression {wanted} in a filter"
+                )));
             }
             match (start, end) {
                 (true, true) => one.name == pattern,
@@ -32,23 +38,40 @@ fn passes(host: &Host, one: &Container, filter: &str) -> Result<bool, Failure> {
             "exited" => matches!(one.phase, Phase::Exited(_)),
             "created" => one.phase == Phase::Created,
             "paused" | "dead" | "restarting" | "removing" => false,
-            _ => return Err(Failure::Real(format!("Error response from daemon: invalid filter 'status={wanted}'"), 1)),
+            _ => {
+                return Err(Failure::Real(
+                    format!("Error response from daemon: invalid filter 'status={wanted}'"),
+                    1,
+                ));
+            }
         },
         "label" => match wanted.split_once('=') {
             Some((label, value)) => one.labels.get(label).is_some_and(|has| has == value),
             None => one.labels.contains_key(wanted),
         },
         "ancestor" => one.image == wanted || host.images.get(&one.image).is_some_and(|id| id == wanted),
-        "volume" => one.mounts.iter().any(|mount| mount.source == wanted || mount.target == wanted),
+        "volume" => one
+            .mounts
+            .iter()
+            .any(|mount| mount.source == wanted || mount.target == wanted),
         _ => return Err(Failure::Unmodelled(format!("the filter {key}"))),
     })
 }
 
 pub(super) fn ps(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failure> {
-    let flags = [("all", 'a', false), QUIET, FILTER, FORMAT, ("no-trunc", '\0', false)];
+    let flags = [
+        ("all", 'a', false),
+        QUIET,
+        FILTER,
+        FORMAT,
+        ("no-trunc", '\0', false),
+    ];
     let parsed = docked.parse(arguments, &flags)?;
     if let Some(word) = parsed.words.first() {
-        return Err(Failure::Real(format!("\"docker ps\" accepts no arguments: {word}"), 1));
+        return Err(Failure::Real(
+            format!("\"docker ps\" accepts no arguments: {word}"),
+            1,
+        ));
     }
     let mut rows = Vec::new();
     {
@@ -62,10 +85,17 @@ pub(super) fn ps(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8
             for filter in filters {
                 let key = filter.split('=').next().unwrap_or_default();
                 let mut any = false;
-                for other in filters.iter().filter(|other| other.split('=').next() == Some(key)) {
+                for other in filters
+                    .iter()
+                    .filter(|other| other.split('=').next() == Some(key))
+                {
                     any |= passes(host, one, other)?;
                 }
-                passed &= if key == "label" { passes(host, one, filter)? } else { any };
+                passed &= if key == "label" {
+                    passes(host, one, filter)?
+                } else {
+                    any
+                };
             }
             if passed {
                 let mut row = views::row(one);
@@ -134,12 +164,22 @@ pub(super) fn start(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result
 fn seconds(value: Option<&str>) -> Result<(), Failure> {
     match value.map(str::parse::<i32>) {
         None | Some(Ok(_)) => Ok(()),
-        Some(Err(_)) => Err(Failure::Real("invalid argument for \"-t, --time\" flag".to_owned(), 125)),
+        Some(Err(_)) => Err(Failure::Real(
+            "invalid argument for \"-t, --time\" flag".to_owned(),
+            125,
+        )),
     }
 }
 
 pub(super) fn stop(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failure> {
-    let parsed = docked.parse(arguments, &[("time", 't', true), ("timeout", '\0', true), ("signal", 's', true)])?;
+    let parsed = docked.parse(
+        arguments,
+        &[
+            ("time", 't', true),
+            ("timeout", '\0', true),
+            ("signal", 's', true),
+        ],
+    )?;
     seconds(parsed.value("time").or(parsed.value("timeout")))?;
     change(docked, &parsed.words, |one, now| {
         one.end(0, true, now);
@@ -167,7 +207,10 @@ pub(super) fn kill(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<
     };
     change(docked, &parsed.words, |one, now| {
         if !one.is_running() {
-            return Err(format!("cannot kill container: {}: container {} is not running", one.name, one.id));
+            return Err(format!(
+                "cannot kill container: {}: container {} is not running",
+                one.name, one.id
+            ));
         }
         one.end(status, true, now);
         Ok(())
@@ -177,18 +220,26 @@ pub(super) fn kill(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<
 pub(super) fn update(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failure> {
     let parsed = docked.parse(arguments, &[("restart", '\0', true)])?;
     let Some(policy) = parsed.value("restart") else {
-        return Err(Failure::Real("you must provide one or more flags when using this command.".to_owned(), 1));
+        return Err(Failure::Real(
+            "you must provide one or more flags when using this command.".to_owned(),
+            1,
+        ));
     };
     let (name, maximum) = policy.split_once(':').unwrap_or((policy, "0"));
     let restart = Restart {
         name: name.to_owned(),
-        maximum: maximum
-            .parse()
-            .map_err(|_| Failure::Real("invalid restart policy format: maximum retry count must be an integer".to_owned(), 125))?,
+        maximum: maximum.parse().map_err(|_| {
+            Failure::Real(
+                "invalid restart policy format: maximum retry count must be an integer".to_owned(),
+                125,
+            )
+        })?,
     };
     if !["no", "always", "unless-stopped", "on-failure"].contains(&name) {
         return Err(Failure::Real(
-            format!("Error response from daemon: invalid restart policy: unknown policy '{name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"),
+            format!(
+                "Error response from daemon: invalid restart policy: unknown policy '{name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+            ),
             1,
         ));
     }
@@ -227,7 +278,9 @@ pub(super) fn wait(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<
             let phase = {
                 let state = docked.state();
                 let host = host(&state, docked.call.host)?;
-                host.find(word).and_then(|name| host.containers.get(name)).map(|one| one.phase)
+                host.find(word)
+                    .and_then(|name| host.containers.get(name))
+                    .map(|one| one.phase)
             };
             match phase {
                 None => {

@@ -12,7 +12,12 @@ use crate::lab::tools::FileOp;
 fn find<'a>(host: &'a Host, word: &str) -> Result<&'a Container, Failure> {
     host.find(word)
         .and_then(|name| host.containers.get(name))
-        .ok_or_else(|| Failure::Real(format!("Error response from daemon: No such container: {word}"), 1))
+        .ok_or_else(|| {
+            Failure::Real(
+                format!("Error response from daemon: No such container: {word}"),
+                1,
+            )
+        })
 }
 
 /// The host's path behind a path of the container.
@@ -32,10 +37,17 @@ fn outside(host: &Host, container: &Container, path: &str) -> Option<String> {
 }
 
 pub(super) fn exec(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failure> {
-    let flags = [("interactive", 'i', false), ("user", 'u', true), ("env", 'e', true)];
+    let flags = [
+        ("interactive", 'i', false),
+        ("user", 'u', true),
+        ("env", 'e', true),
+    ];
     let parsed = crate::lab::programs::args::parse(arguments, &flags, true)?;
     let [name, command @ ..] = parsed.words.as_slice() else {
-        return Err(Failure::Real("\"docker exec\" requires at least 2 arguments.".to_owned(), 1));
+        return Err(Failure::Real(
+            "\"docker exec\" requires at least 2 arguments.".to_owned(),
+            1,
+        ));
     };
     let (container, on) = {
         let state = docked.state();
@@ -43,7 +55,10 @@ pub(super) fn exec(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<
         (find(host, name)?.clone(), host.clone())
     };
     if !container.is_running() {
-        let text = format!("Error response from daemon: container {} is not running", container.id);
+        let text = format!(
+            "Error response from daemon: container {} is not running",
+            container.id
+        );
         return Err(Failure::Real(text, 1));
     }
     program(docked.caller, &on, &container, command, parsed.has("interactive"))
@@ -81,12 +96,17 @@ fn program(
                     caller.out(&bytes)?;
                 } else {
                     status = 1;
-                    caller.err(format!("cat: can't open '{path}': No such file or directory\n").as_bytes())?;
+                    caller
+                        .err(format!("cat: can't open '{path}': No such file or directory\n").as_bytes())?;
                 }
             }
             Ok(status)
         }
-        _ => Err(Failure::Unmodelled(format!("a program in {}: {}", container.name, words.join(" ")))),
+        _ => Err(Failure::Unmodelled(format!(
+            "a program in {}: {}",
+            container.name,
+            words.join(" ")
+        ))),
     }
 }
 
@@ -94,20 +114,35 @@ fn program(
 pub(super) fn cp(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failure> {
     let parsed = docked.parse(arguments, &[QUIET])?;
     let [from, to] = parsed.words.as_slice() else {
-        return Err(Failure::Real("\"docker cp\" requires exactly 2 arguments.".to_owned(), 1));
+        return Err(Failure::Real(
+            "\"docker cp\" requires exactly 2 arguments.".to_owned(),
+            1,
+        ));
     };
     let (from_inside, to_inside) = (from.split_once(':'), to.split_once(':'));
     let cwd = docked.call.cwd.trim_end_matches('/').to_owned();
-    let absolute = |path: &str| if path.starts_with('/') { path.to_owned() } else { format!("{cwd}/{path}") };
+    let absolute = |path: &str| {
+        if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("{cwd}/{path}")
+        }
+    };
     let resolve = |name: &str, path: &str| -> Result<String, Failure> {
         let state = docked.state();
         let host = host(&state, docked.call.host)?;
-        outside(host, find(host, name)?, path).ok_or_else(|| Failure::Unmodelled(format!("{path}, which is not mounted")))
+        outside(host, find(host, name)?, path)
+            .ok_or_else(|| Failure::Unmodelled(format!("{path}, which is not mounted")))
     };
     let (source, target) = match (from_inside, to_inside) {
         (Some((name, path)), None) if to != "-" => (resolve(name, path)?, absolute(to)),
         (None, Some((name, path))) if from != "-" => (absolute(from), resolve(name, path)?),
-        (Some(_), Some(_)) => return Err(Failure::Real("copying between containers is not supported".to_owned(), 1)),
+        (Some(_), Some(_)) => {
+            return Err(Failure::Real(
+                "copying between containers is not supported".to_owned(),
+                1,
+            ));
+        }
         _ => return Err(Failure::Unmodelled("docker cp of an archive".to_owned())),
     };
     if !docked.caller.exists(&source)? {

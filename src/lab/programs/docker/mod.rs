@@ -31,7 +31,10 @@ impl Tool for Docker {
 
     fn run(&self, call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Failure> {
         let parsed = parse(&call.argv[1..], &[("host", 'H', true)], true)?;
-        if parsed.value("host").is_some_and(|host| host != "unix:///var/run/docker.sock") {
+        if parsed
+            .value("host")
+            .is_some_and(|host| host != "unix:///var/run/docker.sock")
+        {
             return Err(Failure::Unmodelled("another engine".to_owned()));
         }
         let mut words: Vec<&str> = parsed.words.iter().map(String::as_str).collect();
@@ -76,7 +79,10 @@ fn connect(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<(), Failure
     let (up, socket) = {
         let state = call.cluster.state();
         let host = host(&state, call.host)?;
-        (host.docker_up(), host.trigger_of("docker.service").map(str::to_owned))
+        (
+            host.docker_up(),
+            host.trigger_of("docker.service").map(str::to_owned),
+        )
     };
     if up {
         return Ok(());
@@ -96,7 +102,10 @@ fn connect(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<(), Failure
 }
 
 fn host<'a>(state: &'a State, name: &str) -> Result<&'a Host, Failure> {
-    state.hosts.get(name).ok_or_else(|| Failure::Unmodelled(format!("the host {name}")))
+    state
+        .hosts
+        .get(name)
+        .ok_or_else(|| Failure::Unmodelled(format!("the host {name}")))
 }
 
 fn host_mut<'a>(state: &'a mut State, name: &str) -> Result<&'a mut Host, Failure> {
@@ -120,7 +129,13 @@ impl Docked<'_, '_> {
     }
 
     /// Prints rows: ids alone, by template, or as a table of some columns.
-    fn rows(&mut self, parsed: &Parsed, rows: &[Value], id: &str, columns: &[(&str, &str)]) -> Result<u8, Failure> {
+    fn rows(
+        &mut self,
+        parsed: &Parsed,
+        rows: &[Value],
+        id: &str,
+        columns: &[(&str, &str)],
+    ) -> Result<u8, Failure> {
         if parsed.has("quiet") {
             for row in rows {
                 self.line(&template::text(&row[id]))?;
@@ -130,7 +145,9 @@ impl Docked<'_, '_> {
         match parsed.value("format") {
             None | Some("table") => self.table(rows, columns, true),
             Some("json") => self.templated("{{json .}}", rows),
-            Some(format) if format.starts_with("table ") => Err(Failure::Unmodelled("--format table …".to_owned())),
+            Some(format) if format.starts_with("table ") => {
+                Err(Failure::Unmodelled("--format table …".to_owned()))
+            }
             Some(format) => self.templated(format, rows),
         }
     }
@@ -149,13 +166,22 @@ impl Docked<'_, '_> {
             lines.push(columns.iter().map(|(head, _)| (*head).to_owned()).collect());
         }
         for row in rows {
-            lines.push(columns.iter().map(|(_, key)| template::text(&row[*key])).collect());
+            lines.push(
+                columns
+                    .iter()
+                    .map(|(_, key)| template::text(&row[*key]))
+                    .collect(),
+            );
         }
         let widths: Vec<usize> = (0..columns.len())
             .map(|at| lines.iter().map(|line| line[at].len()).max().unwrap_or(0))
             .collect();
         for line in lines {
-            let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            let cells: Vec<String> = line
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell:width$}"))
+                .collect();
             self.line(cells.join("   ").trim_end())?;
         }
         Ok(0)
@@ -166,7 +192,8 @@ impl Docked<'_, '_> {
         match parsed.value("format") {
             None | Some("json") => {
                 let list = Value::from(found.to_vec());
-                let text = serde_json::to_string_pretty(&list).map_err(|error| Failure::Unmodelled(error.to_string()))?;
+                let text = serde_json::to_string_pretty(&list)
+                    .map_err(|error| Failure::Unmodelled(error.to_string()))?;
                 self.line(&text)?;
             }
             Some(format) => {
@@ -198,7 +225,8 @@ impl Docked<'_, '_> {
                 Ok(()) => self.line(name)?,
                 Err(text) => {
                     status = 1;
-                    self.caller.err(format!("Error response from daemon: {text}\n").as_bytes())?;
+                    self.caller
+                        .err(format!("Error response from daemon: {text}\n").as_bytes())?;
                 }
             }
         }

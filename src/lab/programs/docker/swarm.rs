@@ -60,7 +60,9 @@ fn service_row(state: &State, one: &Service) -> Value {
 fn find<'a>(state: &'a State, word: &str) -> Option<&'a Service> {
     let services = &state.swarm.services;
     services.get(word).or_else(|| {
-        let mut with = services.values().filter(|one| !word.is_empty() && one.id.starts_with(word));
+        let mut with = services
+            .values()
+            .filter(|one| !word.is_empty() && one.id.starts_with(word));
         with.next().filter(|_| with.next().is_none())
     })
 }
@@ -90,7 +92,13 @@ pub(super) fn service(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Resu
                 }
                 rows
             };
-            let columns = [("ID", "ID"), ("NAME", "Name"), ("MODE", "Mode"), ("REPLICAS", "Replicas"), ("IMAGE", "Image")];
+            let columns = [
+                ("ID", "ID"),
+                ("NAME", "Name"),
+                ("MODE", "Mode"),
+                ("REPLICAS", "Replicas"),
+                ("IMAGE", "Image"),
+            ];
             docked.rows(&parsed, &rows, "ID", &columns)
         }
         Some("inspect") => {
@@ -116,7 +124,10 @@ pub(super) fn service(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Resu
                 Ok(())
             })
         }
-        other => Err(Failure::Unmodelled(format!("docker service {}", other.unwrap_or_default()))),
+        other => Err(Failure::Unmodelled(format!(
+            "docker service {}",
+            other.unwrap_or_default()
+        ))),
     }
 }
 
@@ -138,7 +149,11 @@ fn tasks(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failur
                 }
                 // What the managers wanted: tasks of a silent node show as they were.
                 let running = container.is_running();
-                let (desired, current) = if running { ("Running", "Running 2 hours ago") } else { ("Shutdown", "Shutdown 2 hours ago") };
+                let (desired, current) = if running {
+                    ("Running", "Running 2 hours ago")
+                } else {
+                    ("Shutdown", "Shutdown 2 hours ago")
+                };
                 let mut passed = true;
                 for filter in parsed.all("filter") {
                     passed &= match filter.split_once('=') {
@@ -157,7 +172,14 @@ fn tasks(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failur
             }
         }
     }
-    let columns = [("ID", "ID"), ("NAME", "Name"), ("IMAGE", "Image"), ("NODE", "Node"), ("DESIRED STATE", "DesiredState"), ("CURRENT STATE", "CurrentState")];
+    let columns = [
+        ("ID", "ID"),
+        ("NAME", "Name"),
+        ("IMAGE", "Image"),
+        ("NODE", "Node"),
+        ("DESIRED STATE", "DesiredState"),
+        ("CURRENT STATE", "CurrentState"),
+    ];
     docked.rows(&parsed, &rows, "ID", &columns)?;
     match missing.first() {
         Some(word) => Err(Failure::Real(format!("no such service: {word}"), 1)),
@@ -168,7 +190,10 @@ fn tasks(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failur
 fn scale(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failure> {
     let parsed = docked.parse(arguments, &[("detach", 'd', false)])?;
     for word in &parsed.words {
-        let Some((name, Ok(count))) = word.split_once('=').map(|(name, count)| (name, count.parse::<u32>())) else {
+        let Some((name, Ok(count))) = word
+            .split_once('=')
+            .map(|(name, count)| (name, count.parse::<u32>()))
+        else {
             return Err(Failure::Real(format!("invalid scale specifier '{word}'"), 1));
         };
         {
@@ -176,10 +201,16 @@ fn scale(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failur
             let now = state.now;
             let found = find(&state, name).map(|one| one.name.clone());
             let Some(one) = found.and_then(|name| state.swarm.services.get_mut(&name)) else {
-                return Err(Failure::Real(format!("{name}: Error response from daemon: service {name} not found"), 1));
+                return Err(Failure::Real(
+                    format!("{name}: Error response from daemon: service {name} not found"),
+                    1,
+                ));
             };
             if one.mode == Mode::Global {
-                return Err(Failure::Real(format!("{name}: scale can only be used with replicated or replicated-job mode"), 1));
+                return Err(Failure::Real(
+                    format!("{name}: scale can only be used with replicated or replicated-job mode"),
+                    1,
+                ));
             }
             one.mode = Mode::Replicated(count);
             one.version += 1;
@@ -204,20 +235,30 @@ fn update(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failu
     ];
     let parsed = docked.parse(arguments, &flags)?;
     let [word] = parsed.words.as_slice() else {
-        return Err(Failure::Real("\"docker service update\" requires exactly 1 argument.".to_owned(), 1));
+        return Err(Failure::Real(
+            "\"docker service update\" requires exactly 1 argument.".to_owned(),
+            1,
+        ));
     };
     {
         let mut state = docked.state();
         let now = state.now;
         let found = find(&state, word).map(|one| one.name.clone());
         let Some(one) = found.and_then(|name| state.swarm.services.get_mut(&name)) else {
-            return Err(Failure::Real(format!("Error response from daemon: service {word} not found"), 1));
+            return Err(Failure::Real(
+                format!("Error response from daemon: service {word} not found"),
+                1,
+            ));
         };
         let mut changed = one.clone();
-        changed.constraints.retain(|has| !parsed.all("constraint-rm").iter().any(|gone| same(gone, has)));
+        changed
+            .constraints
+            .retain(|has| !parsed.all("constraint-rm").iter().any(|gone| same(gone, has)));
         for new in parsed.all("constraint-add") {
             if !new.contains("==") && !new.contains("!=") {
-                let text = format!("Error response from daemon: rpc error: code = InvalidArgument desc = TaskSpec: Placement: invalid expression \"{new}\"");
+                let text = format!(
+                    "Error response from daemon: rpc error: code = InvalidArgument desc = TaskSpec: Placement: invalid expression \"{new}\""
+                );
                 return Err(Failure::Real(text, 1));
             }
             if !changed.constraints.iter().any(|has| same(new, has)) {
@@ -233,9 +274,17 @@ fn update(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failu
         }
         if let Some(replicas) = parsed.value("replicas") {
             if one.mode == Mode::Global {
-                return Err(Failure::Real("replicas can only be used with replicated or replicated-job mode".to_owned(), 1));
+                return Err(Failure::Real(
+                    "replicas can only be used with replicated or replicated-job mode".to_owned(),
+                    1,
+                ));
             }
-            let count = replicas.parse().map_err(|_| Failure::Real(format!("invalid argument \"{replicas}\" for \"--replicas\" flag"), 125))?;
+            let count = replicas.parse().map_err(|_| {
+                Failure::Real(
+                    format!("invalid argument \"{replicas}\" for \"--replicas\" flag"),
+                    125,
+                )
+            })?;
             changed.mode = Mode::Replicated(count);
         }
         changed.version += 1;
@@ -284,7 +333,10 @@ fn node_view(state: &State, one: &Node, leader: Option<&str>) -> Value {
         "Status": {"State": state.node_state(one), "Addr": one.address},
     });
     if manager {
-        let up = state.hosts.get(&one.hostname).is_some_and(|host| host.docker_up() && host.in_swarm);
+        let up = state
+            .hosts
+            .get(&one.hostname)
+            .is_some_and(|host| host.docker_up() && host.in_swarm);
         view["ManagerStatus"] = json!({
             "Reachability": if up { "reachable" } else { "unreachable" }, "Addr": format!("{}:2377", one.address),
             "Leader": leader == Some(one.id.as_str()),
@@ -335,7 +387,14 @@ pub(super) fn node(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<
                 }
                 rows
             };
-            let columns = [("ID", "ID"), ("HOSTNAME", "Hostname"), ("STATUS", "Status"), ("AVAILABILITY", "Availability"), ("MANAGER STATUS", "ManagerStatus"), ("ENGINE VERSION", "EngineVersion")];
+            let columns = [
+                ("ID", "ID"),
+                ("HOSTNAME", "Hostname"),
+                ("STATUS", "Status"),
+                ("AVAILABILITY", "Availability"),
+                ("MANAGER STATUS", "ManagerStatus"),
+                ("ENGINE VERSION", "EngineVersion"),
+            ];
             docked.rows(&parsed, &rows, "ID", &columns)
         }
         Some("inspect") => {
@@ -346,7 +405,11 @@ pub(super) fn node(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<
                 let own = host(&state, docked.call.host)?.node_id.clone();
                 for word in &parsed.words {
                     let word = if word == "self" { &own } else { word };
-                    let one = state.swarm.nodes.values().find(|one| one.id == *word || one.hostname == *word);
+                    let one = state
+                        .swarm
+                        .nodes
+                        .values()
+                        .find(|one| one.id == *word || one.hostname == *word);
                     match one {
                         Some(one) => found.push(node_view(&state, one, state.swarm_leader())),
                         None => missing.push(format!("Error: No such node: {word}")),
@@ -355,11 +418,17 @@ pub(super) fn node(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<
             }
             docked.inspected(&parsed, &found, &missing)
         }
-        other => Err(Failure::Unmodelled(format!("docker node {}", other.unwrap_or_default()))),
+        other => Err(Failure::Unmodelled(format!(
+            "docker node {}",
+            other.unwrap_or_default()
+        ))),
     }
 }
 
 pub(super) fn swarm(_: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failure> {
     // Leaving a swarm is how an upgrade would destroy it; nothing simulates it yet, so nothing pretends to.
-    Err(Failure::Unmodelled(format!("docker swarm {}", arguments.first().map_or("", String::as_str))))
+    Err(Failure::Unmodelled(format!(
+        "docker swarm {}",
+        arguments.first().map_or("", String::as_str)
+    )))
 }

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 pub(super) fn time(tick: u64) -> String {
     const START: i64 = 1_767_225_600;
     let second = START.saturating_add(i64::try_from(tick).unwrap_or(0));
-    jiff::Timestamp::from_second(second).unwrap_or_default().to_string()
+    jiff::Timestamp::from_second(second)
+        .unwrap_or_default()
+        .to_string()
 }
 
 fn status(container: &Container) -> (&'static str, i32) {
@@ -74,7 +76,11 @@ pub(super) fn container(host: &Host, one: &Container) -> Value {
 
 pub(super) fn row(one: &Container) -> Value {
     let (word, code) = status(one);
-    let labels: Vec<String> = one.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let labels: Vec<String> = one
+        .labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     let mounts: Vec<&str> = one.mounts.iter().map(|mount| mount.source.as_str()).collect();
     let status = match word {
         "running" => "Up 2 hours".to_owned(),
@@ -93,7 +99,11 @@ pub(super) fn row(one: &Container) -> Value {
 
 fn info_of(state: &State, host: &Host) -> Value {
     let count = |phase: fn(&Container) -> bool| host.containers.values().filter(|one| phase(one)).count();
-    let managers = state.swarm.nodes.values().filter(|node| node.role == Role::Manager);
+    let managers = state
+        .swarm
+        .nodes
+        .values()
+        .filter(|node| node.role == Role::Manager);
     let manager = host.in_swarm && host.role == Role::Manager;
     let remote: Vec<Value> = managers
         .clone()

@@ -12,7 +12,10 @@ pub(super) fn volume(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Resul
         Some("inspect") => inspect(docked, rest),
         Some("create") => create(docked, rest),
         Some("rm" | "remove") => remove(docked, rest),
-        other => Err(Failure::Unmodelled(format!("docker volume {}", other.unwrap_or_default()))),
+        other => Err(Failure::Unmodelled(format!(
+            "docker volume {}",
+            other.unwrap_or_default()
+        ))),
     }
 }
 
@@ -31,7 +34,9 @@ fn view(directory: &str, name: &str) -> Value {
 fn is_name(name: &str) -> bool {
     name.len() > 1
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
 
 fn list(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failure> {
@@ -50,7 +55,12 @@ fn list(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failure
             rows.push(view(&directory, &name));
         }
     }
-    docked.rows(&parsed, &rows, "Name", &[("DRIVER", "Driver"), ("VOLUME NAME", "Name")])
+    docked.rows(
+        &parsed,
+        &rows,
+        "Name",
+        &[("DRIVER", "Driver"), ("VOLUME NAME", "Name")],
+    )
 }
 
 fn inspect(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failure> {
@@ -70,11 +80,15 @@ fn inspect(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Fail
 fn create(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failure> {
     let parsed = docked.parse(arguments, &[])?;
     let [name] = parsed.words.as_slice() else {
-        return Err(Failure::Unmodelled("docker volume create without a name".to_owned()));
+        return Err(Failure::Unmodelled(
+            "docker volume create without a name".to_owned(),
+        ));
     };
     if !is_name(name) {
         return Err(Failure::Real(
-            format!("Error response from daemon: create {name}: \"{name}\" includes invalid characters for a local volume name"),
+            format!(
+                "Error response from daemon: create {name}: \"{name}\" includes invalid characters for a local volume name"
+            ),
             1,
         ));
     }
@@ -94,7 +108,11 @@ fn remove(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failu
             let host = host(&state, docked.call.host)?;
             host.containers
                 .values()
-                .find(|one| one.mounts.iter().any(|mount| mount.volume && mount.source == *name))
+                .find(|one| {
+                    one.mounts
+                        .iter()
+                        .any(|mount| mount.volume && mount.source == *name)
+                })
                 .map(|one| one.id.clone())
         };
         let there = is_name(name) && docked.caller.exists(&format!("{directory}/{name}"))?;
@@ -105,11 +123,15 @@ fn remove(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failu
         };
         if let Some(text) = refused {
             status = 1;
-            docked.caller.err(format!("Error response from daemon: {text}\n").as_bytes())?;
+            docked
+                .caller
+                .err(format!("Error response from daemon: {text}\n").as_bytes())?;
             continue;
         }
         if there {
-            docked.caller.change(FileOp::Remove(format!("{directory}/{name}")))?;
+            docked
+                .caller
+                .change(FileOp::Remove(format!("{directory}/{name}")))?;
         }
         docked.line(name)?;
     }
