@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Makes the layer that all simulated hosts share: an empty system with what programs of this machine need from /etc to
 # run, and nothing that says how this machine is set up or holds a secret. Argument: DIRECTORY.
 set -eu

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Builds the root of one simulated host and becomes its process 1. Runs in fresh mount and pid namespaces (and, for an
 # ordinary user, in a user namespace that makes the user root).
 #
@@ -13,8 +14,8 @@ root=$dir/root
 umask 022
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
-read -r pid rest </proc/self/stat
-read -r first outside count </proc/self/uid_map
+read -r pid _ </proc/self/stat
+read -r _ _ count </proc/self/uid_map
 
 # overlay NAME MOUNTPOINT LOWER: what changes below MOUNTPOINT is in upper/NAME.
 overlay() {
@@ -85,6 +86,7 @@ outer=$(readlink /proc/self/ns/user)
 	printf '%s' "0 0 $count" >/proc/1/gid_map
 ) &
 
+# shellcheck disable=SC2016
 # The programs after `exec` run first without a user id, then as root of the inner namespace. Process 1 ends with its
 # standard input and not with a `kill -9 -1` from inside, and its `wait` collects processes that lost their parent.
 exec unshare --user --mount --net --uts --ipc --propagation unchanged sh -c '

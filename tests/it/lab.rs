@@ -2,6 +2,8 @@
 //!
 //! These tests need root, or an ordinary user who may make user namespaces. Where neither is allowed they fail and say so.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use crate::support::repo;
 use mkectl::lab::{Change, ChangeKind, Isolation, Lab, LabError, Options, UNMODELLED};
 use mkectl::source::facts::Facts;
@@ -571,6 +573,21 @@ async fn agents_heal_what_is_stopped_until_they_are_frozen() {
     assert!(ok(&lab, "manager-03", constraints).contains("node.labels.mkectl.hold == never"));
     let restart = "docker update --restart=no ucp-kubelet && docker inspect -f '{{.HostConfig.RestartPolicy.Name}}' ucp-kubelet";
     assert_eq!(ok(&lab, "worker-01", restart), "ucp-kubelet\nno");
+
+    // A client that is not detached waits until the tasks are as wanted.
+    let entry = lab.entry("manager-01").unwrap();
+    let wait = std::thread::spawn(move || {
+        entry
+            .command(["docker", "service", "scale", "ucp-cluster-agent=1"])
+            .output()
+            .unwrap()
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!wait.is_finished(), "no tick has passed");
+    ticks(&lab, 1);
+    assert!(wait.join().unwrap().status.success());
+    ok(&lab, "manager-01", "docker service scale -d ucp-cluster-agent=0");
+    lab.tick();
 
     // And back.
     ok(

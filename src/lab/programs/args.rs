@@ -61,8 +61,7 @@ pub(crate) fn parse(arguments: &[String], flags: &[Flag], first: bool) -> Result
             };
             parsed.flags.entry(name).or_default().push(value);
         } else if word.len() > 1 && word.starts_with('-') {
-            let mut letters = word[1..].char_indices();
-            while let Some((at, letter)) = letters.next() {
+            for (at, letter) in word[1..].char_indices() {
                 let (name, _, takes) = flags
                     .iter()
                     .find(|flag| flag.1 == letter)

@@ -4,7 +4,6 @@ use super::{Docked, FILTER, FORMAT, FORMAT_F, QUIET, host, host_mut, views};
 use crate::lab::model::{Container, Host, Phase, Restart, State};
 use crate::lab::programs::Failure;
 use serde_json::Value;
-use std::time::Duration;
 
 /// Whether a `--filter` lets a container through.
 fn passes(host: &Host, one: &Container, filter: &str) -> Result<bool, Failure> {
@@ -294,7 +293,7 @@ pub(super) fn wait(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<
                     docked.line(&code.to_string())?;
                     break;
                 }
-                Some(_) => docked.call.cluster.wait(Duration::from_secs(1)),
+                Some(_) => docked.pause()?,
             }
         }
     }

@@ -77,12 +77,14 @@ fn program(
         ["true"] => Ok(0),
         ["cat"] => {
             // Without `-i` the program's input is empty.
-            while interactive {
-                let piece = caller.input()?;
-                if piece.is_empty() {
-                    break;
+            if interactive {
+                loop {
+                    let piece = caller.input()?;
+                    if piece.is_empty() {
+                        break;
+                    }
+                    caller.out(&piece)?;
                 }
-                caller.out(&piece)?;
             }
             Ok(0)
         }

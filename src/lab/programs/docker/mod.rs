@@ -11,6 +11,7 @@ use super::{Caller, Failure, Invocation, Tool, systemctl, template};
 use crate::lab::model::{Host, State};
 use serde_json::Value;
 use std::sync::MutexGuard;
+use std::time::Duration;
 
 /// The Docker client and the engine behind it.
 pub(super) struct Docker;
@@ -122,6 +123,13 @@ impl Docked<'_, '_> {
 
     fn parse(&self, arguments: &[String], flags: &[Flag]) -> Result<Parsed, Failure> {
         parse(arguments, flags, false)
+    }
+
+    /// Waits for the next tick. A caller that has gone meanwhile cannot be asked, which ends the wait.
+    fn pause(&mut self) -> Result<(), Failure> {
+        self.caller.exists("/")?;
+        self.call.cluster.wait(Duration::from_secs(1));
+        Ok(())
     }
 
     fn line(&mut self, text: &str) -> Result<(), Failure> {

@@ -304,7 +304,10 @@ fn same(one: &str, two: &str) -> bool {
 
 /// Without `--detach` the client waits until the tasks are as wanted.
 fn converge(docked: &mut Docked<'_, '_>, service: &str, detach: bool) -> Result<(), Failure> {
-    while !detach {
+    if detach {
+        return Ok(());
+    }
+    loop {
         {
             let state = docked.state();
             let Some(one) = find(&state, service) else { break };
@@ -312,9 +315,7 @@ fn converge(docked: &mut Docked<'_, '_>, service: &str, detach: bool) -> Result<
                 break;
             }
         }
-        // A caller that has gone shows when something is written to it.
-        docked.caller.out(b"")?;
-        docked.call.cluster.wait(std::time::Duration::from_secs(1));
+        docked.pause()?;
     }
     Ok(())
 }
