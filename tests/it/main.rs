@@ -13,6 +13,8 @@ mod examples;
 mod flags;
 mod knownhosts;
 mod pipeline;
+mod graph;
+mod lab;
 mod rbac;
 mod report;
 mod runner;

@@ -1,0 +1,244 @@
+//! The simulated cluster behind `mkectl rehearse` and the tests of what runs on hosts.
+//!
+//! Each host is a root of its own (`sandbox`) with an SSH server in front of it (`server`) and stand-ins in it (`tools`)
+//! for the programs that cannot run there. The stand-ins ask one model of the cluster (`model`, through `programs`), which
+//! keeps real state and knows nothing of upgrades, so that a wrong script fails as it would on a real host.
+
+mod changes;
+mod error;
+pub mod model;
+mod programs;
+pub mod sandbox;
+pub mod server;
+pub mod tools;
+
+pub use changes::{Change, ChangeKind};
+pub use error::LabError;
+pub use programs::UNMODELLED;
+pub use sandbox::Isolation;
+
+use crate::model::Role;
+use crate::source::facts::Facts;
+use error::file;
+use model::{Cluster, SeedFile, State};
+use russh::keys::PrivateKey;
+use sandbox::{Sandbox, Setup};
+use server::Server;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+use tokio::task::{JoinHandle, JoinSet};
+use tools::service::Service;
+
+/// How a lab is made.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Directory under which the lab makes its own; it must not be on an overlay.
+    pub directory: PathBuf,
+    /// The mkectl binary, which stands in for the hosts' programs.
+    pub binary: PathBuf,
+    /// How hosts are kept apart.
+    pub isolation: Isolation,
+    /// Time between ticks; without one, only [`Lab::tick`] lets time pass.
+    pub tick: Option<Duration>,
+    /// Roles by address, for hosts whose facts have none.
+    pub roles: BTreeMap<String, Role>,
+}
+
+/// A simulated cluster. It ends with the process that made it, however that ends.
+#[derive(Debug)]
+pub struct Lab {
+    // Fields are dropped in this order: who asks before who answers, the files last.
+    ticker: Option<JoinHandle<()>>,
+    hosts: BTreeMap<String, LabHost>,
+    cluster: Arc<Cluster>,
+    client: PrivateKey,
+    _directory: Directory,
+}
+
+#[derive(Debug)]
+struct LabHost {
+    server: Server,
+    sandbox: Sandbox,
+    _service: Service,
+}
+
+/// The lab's files, removed at its end.
+#[derive(Debug)]
+struct Directory(Option<tempfile::TempDir>);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if let Some(directory) = self.0.take() {
+            // What cannot be removed lies in the directory for temporary files, where it is somebody's duty to clean.
+            let _ = sandbox::remove(&directory.keep());
+        }
+    }
+}
+
+impl Lab {
+    /// Starts a twin of the cluster that the facts describe, as it is before an upgrade.
+    ///
+    /// # Errors
+    /// When the facts do not tell enough, when the system refuses isolation, or when a file, port or program cannot be had.
+    pub async fn from_facts(facts: &Facts, options: &Options) -> Result<Lab, LabError> {
+        let seed = model::seed(facts, &options.roles)?;
+        let directory = tempfile::Builder::new()
+            .prefix("mkectl-lab-")
+            .tempdir_in(&options.directory)
+            .map_err(file("create a directory in", &options.directory))?;
+        let root = directory.path().to_owned();
+        let directory = Directory(Some(directory));
+        let base = root.join("base");
+        sandbox::make_base(&base)?;
+        let client = server::new_key().map_err(file("read", "/dev/urandom"))?;
+        let addresses: BTreeMap<String, String> = seed
+            .state
+            .hosts
+            .values()
+            .map(|host| (host.name.clone(), host.address.clone()))
+            .collect();
+        let cluster = Arc::new(Cluster::new(seed.state));
+        let mut services = BTreeMap::new();
+        let mut starting = JoinSet::new();
+        for (at, (name, files)) in seed.files.into_iter().enumerate() {
+            let home = root.join(format!("h{at}"));
+            fill(&home.join("seed"), &files)?;
+            let socket = root.join(format!("s{at}"));
+            let service =
+                Service::start(&socket, &name, cluster.clone()).map_err(file("listen on", &socket))?;
+            services.insert(name.clone(), service);
+            let setup = Setup {
+                directory: home,
+                base: base.clone(),
+                binary: options.binary.clone(),
+                socket,
+                address: interface(addresses.get(&name).map_or("", String::as_str)),
+                name,
+                isolation: options.isolation,
+            };
+            starting.spawn_blocking(move || (setup.name.clone(), Sandbox::start(&setup)));
+        }
+        // All are waited for, also after one failed: none may start in a directory that is being removed.
+        let started: BTreeMap<String, Result<Sandbox, LabError>> =
+            starting.join_all().await.into_iter().collect();
+        let mut hosts = BTreeMap::new();
+        for ((name, sandbox), service) in started.into_iter().zip(services.into_values()) {
+            let sandbox = sandbox?;
+            let server = Server::start(&name, sandbox.entry(), client.public_key().clone()).await?;
+            let host = LabHost {
+                server,
+                sandbox,
+                _service: service,
+            };
+            hosts.insert(name, host);
+        }
+        let ticker = options.tick.map(|every| {
+            let cluster = cluster.clone();
+            tokio::spawn(async move {
+                let mut clock = tokio::time::interval(every);
+                loop {
+                    clock.tick().await;
+                    cluster.tick();
+                }
+            })
+        });
+        Ok(Lab {
+            ticker,
+            hosts,
+            cluster,
+            client,
+            _directory: directory,
+        })
+    }
+
+    fn host(&self, host: &str) -> Result<&LabHost, LabError> {
+        self.hosts
+            .get(host)
+            .ok_or_else(|| LabError::NoHost(host.to_owned()))
+    }
+
+    /// Ids of the hosts, sorted.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.hosts.keys().map(String::as_str)
+    }
+
+    /// The SSH server of a host: address, host key, faults.
+    ///
+    /// # Errors
+    /// When there is no such host.
+    pub fn server(&self, host: &str) -> Result<&Server, LabError> {
+        Ok(&self.host(host)?.server)
+    }
+
+    /// The key that every host lets in.
+    pub fn client_key(&self) -> &PrivateKey {
+        &self.client
+    }
+
+    /// A way into a host that does not need SSH, for looking from outside.
+    ///
+    /// # Errors
+    /// When there is no such host.
+    pub fn entry(&self, host: &str) -> Result<sandbox::Entry, LabError> {
+        Ok(self.host(host)?.sandbox.entry())
+    }
+
+    /// Files that really changed on a host since the start; see [`Sandbox::changes`].
+    ///
+    /// # Errors
+    /// When there is no such host or it has ended.
+    pub fn changes(&self, host: &str) -> Result<Vec<Change>, LabError> {
+        self.host(host)?.sandbox.changes()
+    }
+
+    /// What is true in the cluster. Nothing else happens while it is held.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.cluster.state()
+    }
+
+    /// Lets one tick pass.
+    pub fn tick(&self) {
+        self.cluster.tick();
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if let Some(ticker) = &self.ticker {
+            ticker.abort();
+        }
+    }
+}
+
+/// An address of one host, with its prefix length, where it is one.
+fn interface(address: &str) -> String {
+    match address.parse() {
+        Ok(std::net::IpAddr::V4(address)) => format!("{address}/32"),
+        Ok(std::net::IpAddr::V6(address)) => format!("{address}/128"),
+        Err(_) => String::new(),
+    }
+}
+
+/// Writes what a host holds at first: its files, and links to the stand-ins.
+fn fill(seed: &Path, files: &[SeedFile]) -> Result<(), LabError> {
+    for one in files {
+        let path = seed.join(&one.path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(file("create", parent))?;
+        }
+        fs::write(&path, &one.bytes).map_err(file("write", &path))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(one.mode))
+            .map_err(file("change the mode of", &path))?;
+    }
+    let bin = seed.join("usr/local/sbin");
+    fs::create_dir_all(&bin).map_err(file("create", &bin))?;
+    for name in tools::STAND_INS {
+        let link = bin.join(name);
+        std::os::unix::fs::symlink("/.lab/mkectl", &link).map_err(file("create", &link))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! The simulated cluster: what is true, whoever asks. It knows Docker, swarm, systemd and MKE 3, and nothing of upgrades.
+//!
+//! Time is a tick. What happens by itself (swarm placing tasks, agents healing, the kubelet restarting pods) happens in
+//! [`State::tick`], in the order of names, so that a run can be repeated.
+
+mod agents;
+mod container;
+mod host;
+mod seed;
+mod swarm;
+mod units;
+
+pub use container::{Container, Mount, Phase, Restart};
+pub use host::{Engine, Host, Trouble};
+pub use swarm::{Mode, NoSwarm, Node, Service, Swarm};
+pub use units::{Active, Enablement, Unit};
+
+pub(crate) use seed::{SeedFile, seed};
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The state of the cluster, shared by all who ask.
+#[derive(Debug)]
+pub struct Cluster {
+    state: Mutex<State>,
+    ticked: Condvar,
+}
+
+/// What is true now.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Ticks since the start.
+    pub now: u64,
+    /// Hosts by id.
+    pub hosts: BTreeMap<String, Host>,
+    /// The swarm they form.
+    pub swarm: Swarm,
+    /// Calls that the simulation could not answer, in order: `HOST: PROGRAM ARGUMENTS: why`.
+    pub unmodelled: Vec<String>,
+    /// Number of ids handed out.
+    pub(crate) ids: u64,
+}
+
+impl Cluster {
+    /// Shares a state.
+    pub fn new(state: State) -> Cluster {
+        Cluster {
+            state: Mutex::new(state),
+            ticked: Condvar::new(),
+        }
+    }
+
+    /// The state, for reading and changing. Nothing else happens while it is held.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        // A panic of another thread left whole values: every change is made by one assignment after it was computed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets one tick pass.
+    pub fn tick(&self) {
+        self.state().tick();
+        self.ticked.notify_all();
+    }
+
+    /// Waits until a tick passed or `at_most` did.
+    pub fn wait(&self, at_most: Duration) {
+        let guard = self.state();
+        let before = guard.now;
+        // Which of the two it was, the caller sees in the state.
+        let _ = self
+            .ticked
+            .wait_timeout_while(guard, at_most, |state| state.now == before);
+    }
+}
+
+impl State {
+    /// Lets one tick pass: swarm, then agents, then kubelets.
+    pub fn tick(&mut self) {
+        self.now += 1;
+        self.reconcile_swarm();
+        self.heal();
+    }
+}
+
+/// 64 hexadecimal digits that depend on the text alone.
+pub(crate) fn id(text: &str) -> String {
+    use sha2::{Digest, Sha256};
+    data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
+}
+
+/// 25 letters and digits, as swarm ids look.
+pub(crate) fn swarm_id(text: &str) -> String {
+    id(text)
+        .bytes()
+        .zip(id(&format!("{text}.")).bytes())
+        .take(25)
+        .map(|(a, b)| {
+            char::from(b"0123456789abcdefghijklmnopqrstuvwxyz"[usize::from(a ^ b.rotate_left(3)) % 36])
+        })
+        .collect()
+}

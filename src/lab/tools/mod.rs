@@ -1,0 +1,23 @@
+//! Stand-ins for the programs of a host: the mkectl binary under other names.
+//!
+//! Inside the host the stand-in knows nothing. It carries its arguments to the model in the process that runs the lab,
+//! over the socket of its host, and does what it is told: print, read standard input, touch files of its own root.
+
+mod client;
+pub(crate) mod service;
+mod wire;
+
+pub use client::main;
+pub(crate) use wire::FileOp;
+
+/// Names under which the binary stands in. A name is here when a program of the model answers to it, so that a host has
+/// no program that nothing simulates.
+pub const STAND_INS: &[&str] = &["docker", "systemctl", "sudo"];
+
+/// Whether a program called by this name is to stand in for another.
+///
+/// Only inside a simulated host is it: elsewhere a link called `docker` to this binary is somebody's mistake.
+pub fn is_stand_in(argv0: &str) -> bool {
+    let name = argv0.rsplit('/').next().unwrap_or(argv0);
+    STAND_INS.contains(&name) && std::path::Path::new(client::SOCKET).exists()
+}
