@@ -136,19 +136,38 @@ impl Catalogue {
     }
 }
 
+/// The scripts, with each line `. lib/NAME.sh` replaced by that file: what runs on a host is one file, and the plan has
+/// every byte of it.
 fn scripts(bundle: &Bundle) -> Result<BTreeMap<String, String>, CatalogueError> {
     let mut scripts = BTreeMap::new();
     for path in bundle.names() {
         let Some(name) = path.strip_prefix(SCRIPTS) else {
             continue;
         };
-        if name.starts_with('.') {
+        if name.starts_with('.') || name.starts_with("lib/") {
             continue;
         }
-        match bundle.text(path) {
-            Some(text) => scripts.insert(name.to_owned(), text.to_owned()),
-            None => return Err(CatalogueError::new(path, 0, "is not UTF-8", "save it as UTF-8")),
+        let Some(text) = bundle.text(path) else {
+            return Err(CatalogueError::new(path, 0, "is not UTF-8", "save it as UTF-8"));
         };
+        let mut whole = String::with_capacity(text.len());
+        for (at, line) in (1u32..).zip(text.split_inclusive('\n')) {
+            match line.trim_end().strip_prefix(". lib/") {
+                None => whole.push_str(line),
+                Some(file) => {
+                    let common = bundle.text(&format!("{SCRIPTS}lib/{file}")).ok_or_else(|| {
+                        CatalogueError::new(
+                            path,
+                            at,
+                            format!("uses lib/{file}, which is not there"),
+                            "name a file of scripts/lib/",
+                        )
+                    })?;
+                    whole.push_str(common);
+                }
+            }
+        }
+        scripts.insert(name.to_owned(), whole);
     }
     Ok(scripts)
 }
