@@ -30,11 +30,11 @@ unplanned() {
 # Ends of probe. Whatever else it ends with means that it cannot tell.
 is_done() { exit 10; }
 not_done() {
-    [ "$#" -eq 0 ] || say "$*"
+    say "$*"
     exit 11
 }
 partly_done() {
-    [ "$#" -eq 0 ] || say "$*"
+    say "$*"
     exit 12
 }
 cannot_tell() {
