@@ -21,6 +21,7 @@ const ENVIRONMENT: &[&str] = &[
     "ETCDCTL_KEY",
     "HOME",
     "KUBECONFIG",
+    "LAB_VERSION",
 ];
 
 /// Status when the lab itself fails, which none of the programs uses.
