@@ -90,6 +90,7 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
             leader: String::new(),
         },
         unmodelled: Vec::new(),
+        crash: None,
         ids: 0,
     };
     for (name, of) in &mke3.services {
