@@ -8,6 +8,7 @@ mod container;
 pub mod etcd;
 mod host;
 pub mod kube;
+pub(crate) mod objects;
 mod seed;
 mod swarm;
 mod units;
@@ -39,6 +40,8 @@ pub struct State {
     pub hosts: BTreeMap<String, Host>,
     /// The swarm they form.
     pub swarm: Swarm,
+    /// Version of MKE 3's Kubernetes, `v1.31.7-mirantis-1`.
+    pub kubernetes: String,
     /// etcd of MKE 3, with the objects of its Kubernetes.
     pub etcd: etcd::Mke3Etcd,
     /// Calls that the simulation could not answer, in order: `HOST: PROGRAM ARGUMENTS: why`.

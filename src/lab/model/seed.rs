@@ -4,7 +4,7 @@ use super::container::{Container, Mount, Phase};
 use super::etcd::{Mke3Etcd, Store};
 use super::host::{Engine, Host};
 use super::swarm::{Mode, Node, Service, Swarm, task_container};
-use super::{State, agents, id, swarm_id, units};
+use super::{State, agents, id, objects, swarm_id, units};
 use crate::lab::error::LabError;
 use crate::model::Role;
 use crate::source::facts::{Facts, HostFacts};
@@ -90,6 +90,11 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
             services: BTreeMap::new(),
             leader: String::new(),
         },
+        kubernetes: facts
+            .cluster
+            .kubernetes_version
+            .clone()
+            .unwrap_or_else(|| "v1.31.7-mirantis-1".to_owned()),
         etcd: Mke3Etcd {
             store: Store::new(),
             members: BTreeMap::new(),
@@ -165,6 +170,7 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
             }
         }
     }
+    objects::seed(&mut state, facts)?;
     let files = state
         .hosts
         .values()
@@ -386,5 +392,6 @@ fn files(mke3: &Mke3, host: &Host, facts: &Facts) -> Vec<SeedFile> {
             0o600,
         );
     }
+    files.extend(objects::files(host, &root));
     files
 }
