@@ -5,7 +5,9 @@
 
 mod agents;
 mod container;
+pub mod etcd;
 mod host;
+pub mod kube;
 mod seed;
 mod swarm;
 mod units;
@@ -37,6 +39,8 @@ pub struct State {
     pub hosts: BTreeMap<String, Host>,
     /// The swarm they form.
     pub swarm: Swarm,
+    /// etcd of MKE 3, with the objects of its Kubernetes.
+    pub etcd: etcd::Mke3Etcd,
     /// Calls that the simulation could not answer, in order: `HOST: PROGRAM ARGUMENTS: why`.
     pub unmodelled: Vec<String>,
     /// Number of ids handed out.
@@ -81,6 +85,7 @@ impl State {
         self.now += 1;
         self.reconcile_swarm();
         self.heal();
+        self.tick_etcd();
     }
 }
 
