@@ -46,8 +46,21 @@ pub struct State {
     pub etcd: etcd::Mke3Etcd,
     /// Calls that the simulation could not answer, in order: `HOST: PROGRAM ARGUMENTS: why`.
     pub unmodelled: Vec<String>,
+    /// A crash that is to come.
+    pub crash: Option<Crash>,
     /// Number of ids handed out.
     pub(crate) ids: u64,
+}
+
+/// A crash on a host: what calls a program there dies with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// Host.
+    pub host: String,
+    /// At the call after so many more.
+    pub calls: u32,
+    /// Only once the program has done its work.
+    pub after: bool,
 }
 
 impl Cluster {

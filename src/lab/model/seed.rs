@@ -104,6 +104,7 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
             size: 0,
         },
         unmodelled: Vec::new(),
+        crash: None,
         ids: 0,
     };
     for (name, of) in &mke3.services {
