@@ -8,15 +8,15 @@ mod host;
 mod operator;
 
 pub use host::{HostFault, Reached};
-pub use operator::{Fetched, Operator, OperatorError};
+pub use operator::{Fetched, Held, Operator, OperatorError};
 
 use super::Fut;
 use super::call::{ActionCall, ActionEnd, Executor, Reason, Verb as Way};
 use super::events::Stream;
 use super::outputs::{Delivery, FileOutput, OutputValue, VALUE_LIMIT};
 use super::runner::{
-    ActionName, Attempt, AttemptState, HostRunner, Lost, Outcome, Refusal, Report, RunnerError, Settings, Task,
-    Token, Verb, Verdict,
+    ActionName, Attempt, AttemptState, HostRunner, Lost, Outcome, Refusal, Report, RunnerError, Settings,
+    Task, Token, Verb, Verdict,
 };
 use super::secret::Secret;
 use crate::model::{Effect, Host, OutputKind, SECRET_PLACEHOLDER, Spec, UndoKind};
@@ -125,6 +125,17 @@ impl From<Fault> for ActionEnd {
     }
 }
 
+/// A verb that was run by itself.
+#[derive(Clone, Debug)]
+pub struct Exercised {
+    /// What became of it.
+    pub state: AttemptState,
+    /// The last lines of its stdout.
+    pub stdout: Vec<String>,
+    /// The last lines of its stderr.
+    pub stderr: Vec<String>,
+}
+
 /// One action on its host.
 struct Job<'a> {
     call: &'a ActionCall,
@@ -145,7 +156,13 @@ impl Remote {
     /// An executor. Nothing is connected yet.
     pub fn new(parts: Parts) -> Remote {
         Remote {
-            hosts: Hosts::new(&parts.spec, &parts.digest, parts.pool, parts.settings, parts.token),
+            hosts: Hosts::new(
+                &parts.spec,
+                &parts.digest,
+                parts.pool,
+                parts.settings,
+                parts.token,
+            ),
             spec: parts.spec,
             token: parts.token,
             operator: parts.operator,
@@ -167,7 +184,10 @@ impl Remote {
     /// One sentence when it cannot be had, or is not what was recorded, or is larger than `most`.
     pub async fn fetch(&self, file: &FileOutput, most: u64) -> Result<Vec<u8>, String> {
         if file.size.0 > most {
-            return Err(format!("{} has {} bytes, and {most} are allowed", file.path, file.size.0));
+            return Err(format!(
+                "{} has {} bytes, and {most} are allowed",
+                file.path, file.size.0
+            ));
         }
         let mut bytes = Vec::new();
         self.copy(file, &mut bytes).await?;
@@ -187,7 +207,51 @@ impl Remote {
             .find(|host| host.id == file.host)
             .ok_or_else(|| format!("{} is no host of this plan", file.host))?;
         let runner = self.hosts.runner(host).await.map_err(|error| error.to_string())?;
-        carry::copy(&runner, file, to).await.map_err(|error| error.to_string())
+        carry::copy(&runner, file, to)
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    /// Runs one verb of an action by itself, as attempt `number` of that verb, and with another script than the plan's where
+    /// one is given. For whoever looks closer at scripts than a run does.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be run at all.
+    pub async fn exercise(
+        &self,
+        call: &ActionCall,
+        verb: Verb,
+        number: u32,
+        script: Option<&str>,
+    ) -> Result<Exercised, Reason> {
+        let one = async {
+            let host = call
+                .at()
+                .ok_or_else(|| Fault::Plan(format!("{} runs on the operator's machine", call.id())))?;
+            let script = script
+                .or_else(|| call.script())
+                .ok_or_else(|| Fault::Plan(format!("the plan has no script for {}", call.step().id)))?;
+            let job = self.job(call, host, script).await?;
+            self.verb(&job, verb, number).await
+        };
+        match one.await {
+            Ok(ran) => Ok(Exercised {
+                state: ran.report.state,
+                stdout: ran.said,
+                stderr: ran.stderr,
+            }),
+            Err(fault) => match ActionEnd::from(fault) {
+                ActionEnd::Unreachable(reason)
+                | ActionEnd::Temporary(reason)
+                | ActionEnd::Failed(reason)
+                | ActionEnd::NotAsPlanned(reason)
+                | ActionEnd::CannotTell(reason)
+                | ActionEnd::StillRunning(reason)
+                | ActionEnd::Cancelled(reason) => Err(reason),
+                ActionEnd::Done(_) => Err(Reason::new("it ended before it began")),
+            },
+        }
     }
 
     fn note(&self, call: &ActionCall, attempt: Option<&Attempt>) {
@@ -199,10 +263,7 @@ impl Remote {
     }
 
     /// Puts everything on the host that the script needs.
-    async fn job<'a>(&self, call: &'a ActionCall, host: &'a Host) -> Result<Job<'a>, Fault> {
-        let script = call
-            .script()
-            .ok_or_else(|| Fault::Plan(format!("the plan has no script for {}", call.step().id)))?;
+    async fn job<'a>(&self, call: &'a ActionCall, host: &'a Host, script: &str) -> Result<Job<'a>, Fault> {
         let runner = self.hosts.runner(host).await?;
         runner.deliver_scripts(&[script.as_bytes()]).await?;
         let mut params = call.inputs.env.clone();
@@ -294,12 +355,26 @@ impl Remote {
             let end = rest
                 .find(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c))
                 .unwrap_or(rest.len());
-            let secret = self
-                .secrets
-                .get(&rest[..end])
-                .ok_or_else(|| Fault::Plan(format!("{name} needs the secret {}, which is not there", &rest[..end])))?;
+            let name_of = &rest[..end];
+            let Some(secret) = self.secrets.get(name_of) else {
+                let on_host = self
+                    .spec
+                    .secrets
+                    .iter()
+                    .any(|secret| secret.name == name_of && secret.from.starts_with("host:"));
+                if !on_host {
+                    return Err(Fault::Plan(format!(
+                        "{name} needs the secret {name_of}, which is not there"
+                    )));
+                }
+                // It lies on the host, and the script puts it in.
+                whole.push_str(SECRET_PLACEHOLDER);
+                whole.push_str(name_of);
+                rest = &rest[end..];
+                continue;
+            };
             let value = std::str::from_utf8(secret.expose())
-                .map_err(|_| Fault::Plan(format!("the secret {} for {name} is not UTF-8", &rest[..end])))?;
+                .map_err(|_| Fault::Plan(format!("the secret {name_of} for {name} is not UTF-8")))?;
             whole.push_str(value);
             rest = &rest[end..];
         }
@@ -364,7 +439,9 @@ impl Remote {
             if !call.inputs.missing.is_empty() {
                 return Ok(ActionEnd::Cancelled(Reason {
                     untouched: true,
-                    ..Reason::new("it had not begun, and what it needs went with the memory of the run that was killed")
+                    ..Reason::new(
+                        "it had not begun, and what it needs went with the memory of the run that was killed",
+                    )
                 }));
             }
             if !step.repeatable {
@@ -397,15 +474,27 @@ impl Remote {
         };
         match outcome {
             Outcome::Done => {}
-            Outcome::Temporary => return Ok(ActionEnd::Temporary(reason("it says that it may work later", &ran))),
+            Outcome::Temporary => {
+                return Ok(ActionEnd::Temporary(reason(
+                    "it says that it may work later",
+                    &ran,
+                )));
+            }
             Outcome::NotAsAssumed => {
                 return Ok(ActionEnd::NotAsPlanned(reason(
                     "the host is not as the plan took it to be",
                     &ran,
                 )));
             }
-            Outcome::Cancelled => return Ok(ActionEnd::Cancelled(reason("it was cancelled on its host", &ran))),
-            Outcome::NotRun => return Ok(ActionEnd::Temporary(reason("it could not be run on its host", &ran))),
+            Outcome::Cancelled => {
+                return Ok(ActionEnd::Cancelled(reason("it was cancelled on its host", &ran)));
+            }
+            Outcome::NotRun => {
+                return Ok(ActionEnd::Temporary(reason(
+                    "it could not be run on its host",
+                    &ran,
+                )));
+            }
             Outcome::Failed(status) => {
                 let mut why = reason(&format!("it failed with status {status}"), &ran);
                 if let Ok(after) = self.verb(job, Verb::Probe, probe(2)).await {
@@ -428,9 +517,10 @@ impl Remote {
         };
         let after = self.verb(job, Verb::Probe, number).await?;
         Ok(match verdict(&after) {
-            Verdict::CannotTell => {
-                ActionEnd::CannotTell(reason(&format!("{why}, and its probe cannot tell what it did"), &after))
-            }
+            Verdict::CannotTell => ActionEnd::CannotTell(reason(
+                &format!("{why}, and its probe cannot tell what it did"),
+                &after,
+            )),
             verdict => ActionEnd::Temporary(Reason {
                 untouched: verdict == Verdict::NotDone,
                 ..reason(why, ran)
@@ -470,13 +560,19 @@ impl Remote {
                     "it ran, and the host is not as the plan took it to be",
                     &ran,
                 ))),
-                Outcome::Cancelled => Some(ActionEnd::Cancelled(reason("its verification was cancelled", &ran))),
+                Outcome::Cancelled => Some(ActionEnd::Cancelled(reason(
+                    "its verification was cancelled",
+                    &ran,
+                ))),
                 Outcome::Failed(status) => Some(ActionEnd::Failed(reason(
                     &format!("it ran, and its verification failed with status {status}"),
                     &ran,
                 ))),
             },
-            _ => Some(ActionEnd::Temporary(reason("it ran, and its verification was lost", &ran))),
+            _ => Some(ActionEnd::Temporary(reason(
+                "it ran, and its verification was lost",
+                &ran,
+            ))),
         })
     }
 
@@ -486,7 +582,10 @@ impl Remote {
             let value = match output.kind {
                 OutputKind::Value => {
                     let most = VALUE_LIMIT as u64 + 1;
-                    let bytes = job.runner.read_value(&ran.attempt, &ran.report, name, most).await?;
+                    let bytes = job
+                        .runner
+                        .read_value(&ran.attempt, &ran.report, name, most)
+                        .await?;
                     let text = String::from_utf8_lossy(&bytes).into_owned();
                     OutputValue::Value(text.strip_suffix('\n').unwrap_or(&text).to_owned())
                 }
@@ -522,12 +621,18 @@ impl Remote {
         }
         let ran = self.verb(job, Verb::Undo, job.call.attempt).await?;
         let AttemptState::Ended(ended) = &ran.report.state else {
-            return Ok(ActionEnd::Temporary(reason("its undo was killed on its host", &ran)));
+            return Ok(ActionEnd::Temporary(reason(
+                "its undo was killed on its host",
+                &ran,
+            )));
         };
         match ended.outcome() {
             Outcome::Done => {}
             Outcome::Temporary | Outcome::NotRun => {
-                return Ok(ActionEnd::Temporary(reason("its undo says that it may work later", &ran)));
+                return Ok(ActionEnd::Temporary(reason(
+                    "its undo says that it may work later",
+                    &ran,
+                )));
             }
             Outcome::NotAsAssumed => {
                 return Ok(ActionEnd::NotAsPlanned(reason(
@@ -562,7 +667,10 @@ impl Remote {
     }
 
     async fn on_host(&self, call: &ActionCall, host: &Host) -> Result<ActionEnd, Fault> {
-        let job = self.job(call, host).await?;
+        let script = call
+            .script()
+            .ok_or_else(|| Fault::Plan(format!("the plan has no script for {}", call.step().id)))?;
+        let job = self.job(call, host, script).await?;
         match call.verb {
             Way::Run => self.forward(&job).await,
             Way::Undo => self.back(&job).await,

@@ -1,9 +1,12 @@
 //! The state that a simulated cluster starts with, from recorded facts.
 
+use super::accounts::{self, Account};
 use super::container::{Container, Mount, Phase};
 use super::etcd::{Mke3Etcd, Store};
 use super::host::{Engine, Host};
+use super::network::Balancer;
 use super::swarm::{Mode, Node, Service, Swarm, task_container};
+use super::system::System;
 use super::{State, agents, id, objects, swarm_id, units};
 use crate::lab::error::LabError;
 use crate::model::Role;
@@ -103,6 +106,14 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
             alarms: BTreeSet::new(),
             size: 0,
         },
+        balancer: Balancer::default(),
+        unserved: facts
+            .cluster
+            .objects
+            .iter()
+            .flat_map(|objects| objects.local_images.iter().flatten().cloned())
+            .collect(),
+        accounts: accounts(),
         unmodelled: Vec::new(),
         crash: None,
         ids: 0,
@@ -180,6 +191,22 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
     Ok(Seed { state, files })
 }
 
+/// An administrator, two users, one of a directory, and the organisation that is always there.
+fn accounts() -> BTreeMap<String, Account> {
+    let user = |name: &str| (name.to_owned(), Account::user(&accounts::bcrypt(name)));
+    let none = |name: &str, organisation| {
+        let hash = String::new();
+        (name.to_owned(), Account { organisation, hash })
+    };
+    BTreeMap::from([
+        user("admin"),
+        user("alice"),
+        user("bob"),
+        none("carol", false),
+        none("docker-datacenter", true),
+    ])
+}
+
 fn host(
     mke3: &Mke3,
     about: &HostFacts,
@@ -227,6 +254,7 @@ fn host(
         },
         containers: BTreeMap::new(),
         images: BTreeMap::new(),
+        system: System::of_docker_host(about.firewall.as_deref().unwrap_or_default()),
         units: units::of_mke_node(),
         wanted: BTreeMap::new(),
         due: BTreeMap::new(),
