@@ -4,8 +4,13 @@
 //! model's list, so that a script never takes silence for success.
 
 mod args;
+mod curl;
 mod docker;
+mod firewall;
+mod kernel;
+mod openssl;
 mod systemctl;
+mod systemd_run;
 pub(crate) mod template;
 
 use super::model::Cluster;
@@ -24,7 +29,6 @@ pub(crate) struct Invocation<'a> {
     /// Working directory.
     pub cwd: &'a str,
     /// Variables that programs look at.
-    #[expect(dead_code, reason = "etcdctl and kubectl take their endpoints from it")]
     pub env: &'a [(String, String)],
     /// The model.
     pub cluster: &'a Cluster,
@@ -48,6 +52,8 @@ pub(crate) trait Files {
     fn exists(&mut self, path: &str) -> io::Result<bool>;
     /// Names in a directory, sorted; none when it is not there.
     fn list(&mut self, path: &str) -> io::Result<Vec<String>>;
+    /// Runs a program of the host with this standard input: what it printed.
+    fn run(&mut self, argv: &[String], input: &[u8]) -> io::Result<Vec<u8>>;
     /// Changes something.
     fn change(&mut self, op: FileOp) -> io::Result<()>;
 }
@@ -85,8 +91,15 @@ pub(crate) trait Tool: Sync {
 #[rustfmt::skip]
 fn tools() -> Vec<&'static dyn Tool> {
     vec![
+        &curl::Curl,
         &docker::Docker,
+        &firewall::FirewallCmd,
+        &kernel::Modprobe,
+        &openssl::Openssl,
+        &kernel::Sysctl,
         &systemctl::Systemctl,
+        &systemd_run::SystemdRun,
+        &firewall::Ufw,
     ]
 }
 
