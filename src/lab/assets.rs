@@ -67,7 +67,10 @@ pub(crate) fn saved_images(archive: &[u8]) -> Option<Vec<String>> {
         let bytes = rest.get(512..512 + size)?;
         if text(&rest[..100]) == "manifest.json" {
             let entries: Vec<serde_json::Value> = serde_json::from_slice(bytes).ok()?;
-            let tags = entries.iter().filter_map(|entry| entry["RepoTags"].as_array()).flatten();
+            let tags = entries
+                .iter()
+                .filter_map(|entry| entry["RepoTags"].as_array())
+                .flatten();
             return Some(tags.filter_map(|tag| tag.as_str().map(str::to_owned)).collect());
         }
         rest = rest.get(512 + size.next_multiple_of(512)..)?;

@@ -10,6 +10,7 @@ pub mod etcd;
 mod host;
 pub mod kube;
 mod network;
+pub(crate) mod objects;
 mod seed;
 mod swarm;
 mod system;
@@ -45,6 +46,8 @@ pub struct State {
     pub hosts: BTreeMap<String, Host>,
     /// The swarm they form.
     pub swarm: Swarm,
+    /// Version of MKE 3's Kubernetes, `v1.31.7-mirantis-1`.
+    pub kubernetes: String,
     /// etcd of MKE 3, with the objects of its Kubernetes.
     pub etcd: etcd::Mke3Etcd,
     /// The load balancer in front of the managers.

@@ -73,10 +73,7 @@ impl State {
     /// What answers on a port of a host, seen from itself.
     pub fn answers(&self, host: &Host, port: u16) -> Option<Answer> {
         if let Some(listener) = host.system.listeners.get(&port)
-            && host
-                .units
-                .get(&listener.unit)
-                .is_some_and(super::Unit::is_active)
+            && host.units.get(&listener.unit).is_some_and(super::Unit::is_active)
         {
             return Some(Answer::Plain(listener.answer.clone()));
         }

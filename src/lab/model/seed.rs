@@ -1,13 +1,13 @@
 //! The state that a simulated cluster starts with, from recorded facts.
 
+use super::accounts::{self, Account};
 use super::container::{Container, Mount, Phase};
 use super::etcd::{Mke3Etcd, Store};
-use super::accounts::{self, Account};
 use super::host::{Engine, Host};
 use super::network::Balancer;
 use super::swarm::{Mode, Node, Service, Swarm, task_container};
 use super::system::System;
-use super::{State, agents, id, swarm_id, units};
+use super::{State, agents, id, objects, swarm_id, units};
 use crate::lab::error::LabError;
 use crate::model::Role;
 use crate::source::facts::{Facts, HostFacts};
@@ -93,6 +93,11 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
             services: BTreeMap::new(),
             leader: String::new(),
         },
+        kubernetes: facts
+            .cluster
+            .kubernetes_version
+            .clone()
+            .unwrap_or_else(|| "v1.31.7-mirantis-1".to_owned()),
         etcd: Mke3Etcd {
             store: Store::new(),
             members: BTreeMap::new(),
@@ -102,7 +107,12 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
             size: 0,
         },
         balancer: Balancer::default(),
-        unserved: facts.cluster.objects.iter().flat_map(|objects| objects.local_images.iter().flatten().cloned()).collect(),
+        unserved: facts
+            .cluster
+            .objects
+            .iter()
+            .flat_map(|objects| objects.local_images.iter().flatten().cloned())
+            .collect(),
         accounts: accounts(),
         unmodelled: Vec::new(),
         crash: None,
@@ -172,6 +182,7 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
             }
         }
     }
+    objects::seed(&mut state, facts)?;
     let files = state
         .hosts
         .values()
@@ -410,5 +421,6 @@ fn files(mke3: &Mke3, host: &Host, facts: &Facts) -> Vec<SeedFile> {
             0o600,
         );
     }
+    files.extend(objects::files(host, &root));
     files
 }

@@ -139,10 +139,7 @@ impl Tool for Curl {
                     if !parsed.has("insecure") {
                         let known = match parsed.value("cacert") {
                             Some(file) if !caller.exists(file)? => {
-                                return Err(failed(
-                                    77,
-                                    &format!("error setting certificate file: {file}"),
-                                ));
+                                return Err(failed(77, &format!("error setting certificate file: {file}")));
                             }
                             Some(file) => trusts(&caller.read(file)?, &authority),
                             None => false,
@@ -181,10 +178,7 @@ impl Tool for Curl {
         if let Some(format) = parsed.value("write-out") {
             let text = format
                 .replace("%{http_code}", &format!("{code:03}"))
-                .replace(
-                    "%{time_appconnect}",
-                    if shaken { "0.004211" } else { "0.000000" },
-                )
+                .replace("%{time_appconnect}", if shaken { "0.004211" } else { "0.000000" })
                 .replace("\\n", "\n");
             if text.contains("%{") {
                 return Err(Failure::Unmodelled(format!("--write-out {format}")));

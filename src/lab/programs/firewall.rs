@@ -49,7 +49,11 @@ impl Tool for FirewallCmd {
         ];
         let parsed = parse(&call.argv[1..], &flags, false)?;
         if !firewall.active {
-            let text = if parsed.has("state") { "not running" } else { "FirewallD is not running" };
+            let text = if parsed.has("state") {
+                "not running"
+            } else {
+                "FirewallD is not running"
+            };
             return Err(Failure::Real(text.to_owned(), 252));
         }
         if parsed.has("state") {
@@ -57,9 +61,16 @@ impl Tool for FirewallCmd {
             caller.out(b"running\n")?;
             return Ok(0);
         }
-        let rules = if parsed.has("permanent") { &mut firewall.permanent } else { &mut firewall.open };
+        let rules = if parsed.has("permanent") {
+            &mut firewall.permanent
+        } else {
+            &mut firewall.open
+        };
         let mut done = None;
-        for (flag, verb) in flags.iter().filter_map(|flag| Some((flag.0, flag.0.split_once('-')?.0))) {
+        for (flag, verb) in flags
+            .iter()
+            .filter_map(|flag| Some((flag.0, flag.0.split_once('-')?.0)))
+        {
             let Some(rule) = parsed.value(flag) else { continue };
             if flag.ends_with("-port") && !rule.contains('/') {
                 return Err(Failure::Real("Error: INVALID_PORT: bad port (most likely missing protocol), correct syntax is portid[-portid]/protocol".to_owned(), 102));
@@ -83,7 +94,8 @@ impl Tool for FirewallCmd {
             });
         }
         drop(state);
-        let (text, status) = done.ok_or_else(|| Failure::Unmodelled("firewall-cmd of this form".to_owned()))?;
+        let (text, status) =
+            done.ok_or_else(|| Failure::Unmodelled("firewall-cmd of this form".to_owned()))?;
         if !parsed.has("quiet") {
             caller.out(text.as_bytes())?;
         }
@@ -121,12 +133,20 @@ impl Tool for Ufw {
                     if firewall.active {
                         firewall.open.insert(rule(word));
                     }
-                    text.push_str(if known { "Rule added\n" } else { "Skipping adding existing rule\n" });
+                    text.push_str(if known {
+                        "Rule added\n"
+                    } else {
+                        "Skipping adding existing rule\n"
+                    });
                 }
                 ["delete", "allow", word] => {
                     let known = firewall.permanent.remove(&rule(word));
                     firewall.open.remove(&rule(word));
-                    text.push_str(if known { "Rule deleted\n" } else { "Could not delete non-existent rule\n" });
+                    text.push_str(if known {
+                        "Rule deleted\n"
+                    } else {
+                        "Could not delete non-existent rule\n"
+                    });
                 }
                 _ => return Err(Failure::Unmodelled("ufw of this form".to_owned())),
             }

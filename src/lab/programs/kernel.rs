@@ -62,8 +62,7 @@ impl Tool for Sysctl {
                 None => {
                     status = 1;
                     let path = key.replace('.', "/");
-                    let text =
-                        format!("sysctl: cannot stat /proc/sys/{path}: No such file or directory\n");
+                    let text = format!("sysctl: cannot stat /proc/sys/{path}: No such file or directory\n");
                     caller.err(text.as_bytes())?;
                 }
                 Some(_) if parsed.has("quiet") && value.is_some() => {}
@@ -83,7 +82,9 @@ impl Tool for Modprobe {
     fn run(&self, call: &Invocation<'_>, _: &mut dyn Caller) -> Result<u8, Failure> {
         let parsed = parse(&call.argv[1..], &[("quiet", 'q', false)], false)?;
         let [module] = parsed.words.as_slice() else {
-            return Err(Failure::Unmodelled("modprobe of other than one module".to_owned()));
+            return Err(Failure::Unmodelled(
+                "modprobe of other than one module".to_owned(),
+            ));
         };
         let mut state = call.cluster.state();
         let host = host(&mut state, call)?;

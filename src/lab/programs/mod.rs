@@ -6,6 +6,7 @@
 mod args;
 mod curl;
 mod docker;
+mod etcd;
 mod firewall;
 mod kernel;
 mod openssl;
@@ -93,6 +94,7 @@ fn tools() -> Vec<&'static dyn Tool> {
     vec![
         &curl::Curl,
         &docker::Docker,
+        &etcd::Etcdutl,
         &firewall::FirewallCmd,
         &kernel::Modprobe,
         &openssl::Openssl,

@@ -28,7 +28,10 @@ impl Tool for Openssl {
         // openssl writes long flags with one dash.
         let words: Vec<String> = call.argv[2..]
             .iter()
-            .map(|word| word.strip_prefix('-').map_or(word.clone(), |flag| format!("--{flag}")))
+            .map(|word| {
+                word.strip_prefix('-')
+                    .map_or(word.clone(), |flag| format!("--{flag}"))
+            })
             .collect();
         let flags = [
             ("quiet", '\0', false),
@@ -87,7 +90,10 @@ fn talk(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Failure> {
             caller.out(b"SUCCESS\0")?;
         }
         while greeted && held.len() >= 12 {
-            let length = held[8..12].iter().rev().fold(0usize, |all, byte| all << 8 | usize::from(*byte));
+            let length = held[8..12]
+                .iter()
+                .rev()
+                .fold(0usize, |all, byte| all << 8 | usize::from(*byte));
             if held.len() < 12 + length {
                 break;
             }
@@ -113,7 +119,9 @@ fn start(query: &Value, accounts: &BTreeMap<String, Account>) -> Result<(u8, Val
             Ok(value) => (1, value),
             Err(text) => (18, json!(text)),
         }),
-        _ => Err(Failure::Unmodelled("a query of RethinkDB that does not start one".to_owned())),
+        _ => Err(Failure::Unmodelled(
+            "a query of RethinkDB that does not start one".to_owned(),
+        )),
     }
 }
 
@@ -132,7 +140,10 @@ fn term(
     let eval = |at: usize| term(&argument(at), variables, accounts);
     // A function: [69, [[2, [1]], BODY]].
     let apply = |function: &Value, row: &Value| {
-        let id = function.pointer("/1/0/1/0").and_then(Value::as_u64).unwrap_or_default();
+        let id = function
+            .pointer("/1/0/1/0")
+            .and_then(Value::as_u64)
+            .unwrap_or_default();
         let mut inner = variables.to_vec();
         inner.push((id, row.clone()));
         term(function.pointer("/1/1").unwrap_or(&Value::Null), &inner, accounts)
@@ -155,10 +166,16 @@ fn term(
         15 => {
             let (database, table) = (get!(0), argument(1));
             if database != "enzi" {
-                return Ok(Err(format!("Database `{}` does not exist.", database.as_str().unwrap_or_default())));
+                return Ok(Err(format!(
+                    "Database `{}` does not exist.",
+                    database.as_str().unwrap_or_default()
+                )));
             }
             if table != "accounts" {
-                return Ok(Err(format!("Table `enzi.{}` does not exist.", table.as_str().unwrap_or_default())));
+                return Ok(Err(format!(
+                    "Table `enzi.{}` does not exist.",
+                    table.as_str().unwrap_or_default()
+                )));
             }
             accounts
                 .iter()

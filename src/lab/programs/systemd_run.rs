@@ -27,7 +27,9 @@ impl Tool for SystemdRun {
         ];
         let parsed = parse(&call.argv[1..], &flags, true)?;
         let (Some(name), true) = (parsed.value("unit"), parsed.has("collect")) else {
-            return Err(Failure::Unmodelled("systemd-run without --unit and --collect".to_owned()));
+            return Err(Failure::Unmodelled(
+                "systemd-run without --unit and --collect".to_owned(),
+            ));
         };
         let name = format!("{}.service", name.trim_end_matches(".service"));
         let [program, arguments @ ..] = parsed.words.as_slice() else {
@@ -36,7 +38,11 @@ impl Tool for SystemdRun {
         if program.rsplit('/').next() != Some("systemd-socket-activate") {
             return Err(Failure::Unmodelled(format!("a service that runs {program}")));
         }
-        let listen = [("listen", 'l', true), ("accept", 'a', false), ("inetd", '\0', false)];
+        let listen = [
+            ("listen", 'l', true),
+            ("accept", 'a', false),
+            ("inetd", '\0', false),
+        ];
         let listen = parse(arguments, &listen, true)?;
         let port = listen.value("listen").and_then(|port| port.parse::<u16>().ok());
         let (Some(port), true) = (port, listen.has("accept") && listen.has("inetd")) else {
@@ -48,10 +54,18 @@ impl Tool for SystemdRun {
                 .hosts
                 .get(call.host)
                 .ok_or_else(|| Failure::Unmodelled(format!("the host {}", call.host)))?;
-            (host.units.contains_key(&name), state.answers(host, port).is_some())
+            (
+                host.units.contains_key(&name),
+                state.answers(host, port).is_some(),
+            )
         };
         if there {
-            return Err(Failure::Real(format!("Failed to start transient service unit: Unit {name} was already loaded or has a fragment file."), 1));
+            return Err(Failure::Real(
+                format!(
+                    "Failed to start transient service unit: Unit {name} was already loaded or has a fragment file."
+                ),
+                1,
+            ));
         }
         // The service is started in any case; where the port is taken its program ends at once, and nobody keeps the unit.
         if !taken {

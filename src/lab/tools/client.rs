@@ -39,7 +39,8 @@ pub fn main() -> ExitCode {
     if argv.first().is_some_and(|name| name == "sudo") {
         return sudo(&argv[1..]);
     }
-    if argv.first().is_some_and(|name| name == "openssl") && argv.get(1).is_none_or(|word| word != "s_client") {
+    if argv.first().is_some_and(|name| name == "openssl") && argv.get(1).is_none_or(|word| word != "s_client")
+    {
         // Only connections are simulated. This machine's openssl does the rest.
         let failed = Command::new("/usr/bin/openssl").args(&argv[1..]).exec();
         let _ = writeln!(io::stderr(), "openssl: {failed}");

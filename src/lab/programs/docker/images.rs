@@ -70,15 +70,24 @@ pub(super) fn list(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<
         let state = docked.state();
         for (name, id) in &host(&state, docked.call.host)?.images {
             let (repository, tag) = name.rsplit_once(':').unwrap_or((name, "latest"));
-            let mut passed = parsed.words.first().is_none_or(|word| word == repository || word == name);
+            let mut passed = parsed
+                .words
+                .first()
+                .is_none_or(|word| word == repository || word == name);
             for filter in parsed.all("filter") {
                 passed &= match filter.split_once('=') {
-                    Some(("reference", wanted)) if !wanted.contains('*') => wanted == name || wanted == repository,
+                    Some(("reference", wanted)) if !wanted.contains('*') => {
+                        wanted == name || wanted == repository
+                    }
                     _ => return Err(Failure::Unmodelled(format!("the filter {filter}"))),
                 };
             }
             if passed {
-                let short = if parsed.has("no-trunc") { id.as_str() } else { &id[7..19] };
+                let short = if parsed.has("no-trunc") {
+                    id.as_str()
+                } else {
+                    &id[7..19]
+                };
                 rows.push(json!({
                     "ID": short, "Repository": repository, "Tag": tag, "CreatedSince": "2 months ago", "Size": "50.3MB",
                 }));
@@ -114,20 +123,27 @@ fn inspect(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Fail
 pub(super) fn pull(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failure> {
     let parsed = docked.parse(arguments, &[QUIET])?;
     let [word] = parsed.words.as_slice() else {
-        return Err(Failure::Real("\"docker pull\" requires exactly 1 argument.".to_owned(), 1));
+        return Err(Failure::Real(
+            "\"docker pull\" requires exactly 1 argument.".to_owned(),
+            1,
+        ));
     };
     let name = full(word);
     {
         let mut state = docked.state();
         if state.unserved.contains(&name) || state.unserved.contains(word) {
-            let repository = name.rsplit_once(':').map_or(name.as_str(), |(repository, _)| repository);
+            let repository = name
+                .rsplit_once(':')
+                .map_or(name.as_str(), |(repository, _)| repository);
             let text = format!(
                 "Error response from daemon: pull access denied for {repository}, repository does not exist or may require 'docker login': denied: requested access to the resource is denied"
             );
             return Err(Failure::Real(text, 1));
         }
         let digest = format!("sha256:{}", id(&name));
-        host_mut(&mut state, docked.call.host)?.images.insert(name.clone(), digest);
+        host_mut(&mut state, docked.call.host)?
+            .images
+            .insert(name.clone(), digest);
     }
     if !parsed.has("quiet") {
         docked.line(&format!("Status: Downloaded newer image for {name}"))?;
@@ -151,12 +167,19 @@ pub(super) fn save(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<
                 )
             })?;
             // An image that was asked for by its id has no name in the archive.
-            let tags: Vec<&str> = if *name == full(word) { vec![name] } else { Vec::new() };
+            let tags: Vec<&str> = if *name == full(word) {
+                vec![name]
+            } else {
+                Vec::new()
+            };
             entries.push(json!({"Config": format!("{}.json", &id[7..]), "RepoTags": tags, "Layers": []}));
         }
     }
     if entries.is_empty() {
-        return Err(Failure::Real("\"docker save\" requires at least 1 argument.".to_owned(), 1));
+        return Err(Failure::Real(
+            "\"docker save\" requires at least 1 argument.".to_owned(),
+            1,
+        ));
     }
     let manifest = Value::from(entries).to_string().into_bytes();
     let archive = assets::tar(&[("manifest.json".to_owned(), 0o644, manifest)]);
@@ -165,7 +188,9 @@ pub(super) fn save(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<
         Some(path) => {
             let directory = path.rsplit_once('/').map_or(".", |(directory, _)| directory);
             if !docked.caller.exists(directory)? {
-                let text = format!("failed to save image: invalid output path: directory \"{directory}\" does not exist");
+                let text = format!(
+                    "failed to save image: invalid output path: directory \"{directory}\" does not exist"
+                );
                 return Err(Failure::Real(text, 1));
             }
             docked.caller.change(FileOp::Write {
@@ -184,7 +209,10 @@ pub(super) fn load(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<
         .value("input")
         .ok_or_else(|| Failure::Unmodelled("docker load of standard input".to_owned()))?;
     if !docked.caller.exists(path)? {
-        return Err(Failure::Real(format!("open {path}: no such file or directory"), 1));
+        return Err(Failure::Real(
+            format!("open {path}: no such file or directory"),
+            1,
+        ));
     }
     let bytes = docked.caller.read(path)?;
     let names = assets::saved_images(&bytes)
@@ -193,7 +221,9 @@ pub(super) fn load(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<
         {
             let mut state = docked.state();
             let digest = format!("sha256:{}", id(&name));
-            host_mut(&mut state, docked.call.host)?.images.insert(name.clone(), digest);
+            host_mut(&mut state, docked.call.host)?
+                .images
+                .insert(name.clone(), digest);
         }
         docked.line(&format!("Loaded image: {name}"))?;
     }

@@ -28,9 +28,16 @@ fn rows(state: &State, kind: &str) -> Vec<Value> {
         "config" => ["com.docker.license-1", "com.docker.ucp.config-3"]
             .iter()
             .map(|name| row(name, "", ""))
-            .chain(stacks(state).keys().map(|stack| row(&format!("{stack}_settings"), "", "")))
+            .chain(
+                stacks(state)
+                    .keys()
+                    .map(|stack| row(&format!("{stack}_settings"), "", "")),
+            )
             .collect(),
-        "secret" => stacks(state).keys().map(|stack| row(&format!("{stack}_password"), "", "")).collect(),
+        "secret" => stacks(state)
+            .keys()
+            .map(|stack| row(&format!("{stack}_password"), "", ""))
+            .collect(),
         _ => [
             ("bridge", "bridge", "local"),
             ("docker_gwbridge", "bridge", "local"),
@@ -41,7 +48,11 @@ fn rows(state: &State, kind: &str) -> Vec<Value> {
         ]
         .iter()
         .map(|(name, driver, scope)| row(name, driver, scope))
-        .chain(stacks(state).keys().map(|stack| row(&format!("{stack}_default"), "overlay", "swarm")))
+        .chain(
+            stacks(state)
+                .keys()
+                .map(|stack| row(&format!("{stack}_default"), "overlay", "swarm")),
+        )
         .collect(),
     }
 }
@@ -81,7 +92,10 @@ pub(super) fn object(docked: &mut Docked<'_, '_>, kind: &str, arguments: &[Strin
             }
             docked.inspected(&parsed, &found, &missing)
         }
-        other => Err(Failure::Unmodelled(format!("docker {kind} {}", other.unwrap_or_default()))),
+        other => Err(Failure::Unmodelled(format!(
+            "docker {kind} {}",
+            other.unwrap_or_default()
+        ))),
     }
 }
 
@@ -94,8 +108,16 @@ pub(super) fn stack(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result
                 .into_iter()
                 .map(|(name, services)| json!({"Name": name, "Services": services.to_string(), "Orchestrator": "Swarm"}))
                 .collect();
-            docked.rows(&parsed, &rows, "Name", &[("NAME", "Name"), ("SERVICES", "Services")])
+            docked.rows(
+                &parsed,
+                &rows,
+                "Name",
+                &[("NAME", "Name"), ("SERVICES", "Services")],
+            )
         }
-        other => Err(Failure::Unmodelled(format!("docker stack {}", other.unwrap_or_default()))),
+        other => Err(Failure::Unmodelled(format!(
+            "docker stack {}",
+            other.unwrap_or_default()
+        ))),
     }
 }

@@ -21,23 +21,32 @@ pub(super) fn run(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u
     ];
     let parsed = args::parse(arguments, &flags, true)?;
     let [image, command @ ..] = parsed.words.as_slice() else {
-        return Err(Failure::Real("\"docker run\" requires at least 1 argument.".to_owned(), 125));
+        return Err(Failure::Real(
+            "\"docker run\" requires at least 1 argument.".to_owned(),
+            125,
+        ));
     };
     let (repository, version) = image.rsplit_once(':').unwrap_or((image, "latest"));
     if !repository.ends_with(UCP) || command.first().map(String::as_str) != Some("backup") {
-        return Err(Failure::Unmodelled(format!("a container of {image} {}", command.join(" "))));
+        return Err(Failure::Unmodelled(format!(
+            "a container of {image} {}",
+            command.join(" ")
+        )));
     }
     let name = parsed.value("name").unwrap_or("ucp").to_owned();
-    let secret = parsed.all("env").iter().find_map(|word| match word.split_once('=') {
-        Some(("UCP_PASSPHRASE", value)) => Some(value.to_owned()),
-        Some(_) => None,
-        None => docked
-            .call
-            .env
-            .iter()
-            .find(|(known, _)| known == word && known == "UCP_PASSPHRASE")
-            .map(|(_, value)| value.clone()),
-    });
+    let secret = parsed
+        .all("env")
+        .iter()
+        .find_map(|word| match word.split_once('=') {
+            Some(("UCP_PASSPHRASE", value)) => Some(value.to_owned()),
+            Some(_) => None,
+            None => docked
+                .call
+                .env
+                .iter()
+                .find(|(known, _)| known == word && known == "UCP_PASSPHRASE")
+                .map(|(_, value)| value.clone()),
+        });
     {
         let mut state = docked.state();
         let cluster = state.swarm.id.clone();
@@ -49,11 +58,18 @@ pub(super) fn run(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u
             );
             return Err(Failure::Real(text, 125));
         }
-        if !parsed.all("volume").iter().any(|volume| volume == "/var/run/docker.sock:/var/run/docker.sock") {
+        if !parsed
+            .all("volume")
+            .iter()
+            .any(|volume| volume == "/var/run/docker.sock:/var/run/docker.sock")
+        {
             let text = "level=fatal msg=\"unable to reach the Docker engine: is its socket mounted?\"";
             return Err(Failure::Real(text.to_owned(), 1));
         }
-        let installed = host.containers.get("ucp-proxy").is_some_and(|proxy| proxy.image.ends_with(&format!(":{version}")));
+        let installed = host
+            .containers
+            .get("ucp-proxy")
+            .is_some_and(|proxy| proxy.image.ends_with(&format!(":{version}")));
         if host.role != Role::Manager || !installed {
             let text = "level=fatal msg=\"MKE of this version is not installed on this engine, or it is no manager\"";
             return Err(Failure::Real(text.to_owned(), 1));
@@ -74,9 +90,13 @@ pub(super) fn run(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u
     };
     docked.caller.err(b"level=info msg=\"Backup started\"\n")?;
     docked.caller.out(&archive)?;
-    docked.caller.err(b"level=info msg=\"Backup completed successfully\"\n")?;
+    docked
+        .caller
+        .err(b"level=info msg=\"Backup completed successfully\"\n")?;
     if parsed.has("rm") {
-        host_mut(&mut docked.state(), docked.call.host)?.containers.remove(&name);
+        host_mut(&mut docked.state(), docked.call.host)?
+            .containers
+            .remove(&name);
     }
     Ok(status)
 }
@@ -99,7 +119,12 @@ fn backup(docked: &Docked<'_, '_>, command: &[String], secret: Option<&str>) -> 
             // Not the cipher, but as unreadable without the passphrase as the test needs it.
             let key = id(secret);
             let mut out = vec![0x8c, 0x0d, 0x04, 0x09];
-            out.extend(plain.iter().zip(key.bytes().cycle()).map(|(byte, key)| byte ^ key ^ 0x80));
+            out.extend(
+                plain
+                    .iter()
+                    .zip(key.bytes().cycle())
+                    .map(|(byte, key)| byte ^ key ^ 0x80),
+            );
             Ok(out)
         }
         None if no_passphrase => Ok(plain),
