@@ -59,7 +59,7 @@ fn chart(name: &str, version: &str) -> Vec<u8> {
 }
 
 /// A ustar archive of regular files with short names, all of root and of the epoch.
-fn tar(files: &[(String, u32, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn tar(files: &[(String, u32, Vec<u8>)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, mode, bytes) in files {
         let mut head = [0u8; 512];
@@ -85,7 +85,7 @@ fn tar(files: &[(String, u32, Vec<u8>)]) -> Vec<u8> {
 }
 
 /// The gzip form of some bytes, stored and not compressed: charts and shell files are small.
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
     let mut pieces = bytes.chunks(0xffff).peekable();
     while let Some(piece) = pieces.next() {

@@ -6,6 +6,7 @@
 mod agents;
 mod container;
 pub mod etcd;
+pub mod k0s;
 mod host;
 pub mod kube;
 mod seed;
@@ -41,6 +42,8 @@ pub struct State {
     pub swarm: Swarm,
     /// etcd of MKE 3, with the objects of its Kubernetes.
     pub etcd: etcd::Mke3Etcd,
+    /// k0s on hosts, with the etcd and the API of its controllers.
+    pub k0s: k0s::K0s,
     /// Calls that the simulation could not answer, in order: `HOST: PROGRAM ARGUMENTS: why`.
     pub unmodelled: Vec<String>,
     /// A crash that is to come.
@@ -99,6 +102,7 @@ impl State {
         self.reconcile_swarm();
         self.heal();
         self.tick_etcd();
+        self.tick_k0s();
     }
 }
 

@@ -100,6 +100,7 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
         },
         unmodelled: Vec::new(),
         crash: None,
+        k0s: super::k0s::K0s::default(),
         ids: 0,
     };
     for (name, of) in &mke3.services {

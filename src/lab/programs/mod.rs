@@ -5,6 +5,7 @@
 
 mod args;
 mod docker;
+mod k0s;
 mod systemctl;
 pub(crate) mod template;
 
@@ -24,7 +25,6 @@ pub(crate) struct Invocation<'a> {
     /// Working directory.
     pub cwd: &'a str,
     /// Variables that programs look at.
-    #[expect(dead_code, reason = "etcdctl and kubectl take their endpoints from it")]
     pub env: &'a [(String, String)],
     /// The model.
     pub cluster: &'a Cluster,
@@ -86,6 +86,7 @@ pub(crate) trait Tool: Sync {
 fn tools() -> Vec<&'static dyn Tool> {
     vec![
         &docker::Docker,
+        &k0s::K0s,
         &systemctl::Systemctl,
     ]
 }
