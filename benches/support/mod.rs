@@ -149,7 +149,7 @@ impl Parsed<'_> {
             }),
             registry_cas: "",
             options: &options,
-            assets: &BTreeMap::new(),
+            assets: &std::collections::BTreeMap::new(),
         })
         .expect("a plan is made")
     }

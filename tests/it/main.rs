@@ -18,6 +18,7 @@ mod pipeline;
 mod rbac;
 mod report;
 mod runner;
+mod scripts;
 mod settings;
 mod size;
 mod source;
