@@ -1,6 +1,7 @@
 //! One host: its engine and its units.
 
 use super::container::Container;
+use super::system::System;
 use super::units::{Active, Enablement, Unit};
 use crate::model::Role;
 use std::collections::BTreeMap;
@@ -49,6 +50,8 @@ pub struct Host {
     pub containers: BTreeMap<String, Container>,
     /// Images by reference: id.
     pub images: BTreeMap<String, String>,
+    /// Kernel settings, firewall and what listens by itself.
+    pub system: System,
     /// Units by name.
     pub units: BTreeMap<String, Unit>,
     /// MKE's own containers as its agents want them, by name.
@@ -161,6 +164,7 @@ impl Host {
             return Ok(());
         }
         unit.active = Active::Inactive;
+        let transient = unit.transient;
         if name == "docker.service" && !self.engine.live_restore {
             for container in self.containers.values_mut() {
                 // The engine ends them with SIGTERM, and nobody asked for it.
@@ -176,6 +180,9 @@ impl Host {
             .collect();
         for dependant in dependants {
             self.stop_unit(&dependant, now)?;
+        }
+        if transient {
+            self.units.remove(name);
         }
         Ok(())
     }

@@ -1,10 +1,13 @@
 //! The state that a simulated cluster starts with, from recorded facts.
 
+use super::accounts::{self, Account};
 use super::container::{Container, Mount, Phase};
 use super::etcd::{Mke3Etcd, Store};
 use super::host::{Engine, Host};
+use super::network::Balancer;
 use super::swarm::{Mode, Node, Service, Swarm, task_container};
-use super::{State, agents, id, swarm_id, units};
+use super::system::System;
+use super::{State, agents, id, objects, swarm_id, units};
 use crate::lab::error::LabError;
 use crate::model::Role;
 use crate::source::facts::{Facts, HostFacts};
@@ -90,6 +93,11 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
             services: BTreeMap::new(),
             leader: String::new(),
         },
+        kubernetes: facts
+            .cluster
+            .kubernetes_version
+            .clone()
+            .unwrap_or_else(|| "v1.31.7-mirantis-1".to_owned()),
         etcd: Mke3Etcd {
             store: Store::new(),
             members: BTreeMap::new(),
@@ -98,6 +106,14 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
             alarms: BTreeSet::new(),
             size: 0,
         },
+        balancer: Balancer::default(),
+        unserved: facts
+            .cluster
+            .objects
+            .iter()
+            .flat_map(|objects| objects.local_images.iter().flatten().cloned())
+            .collect(),
+        accounts: accounts(),
         unmodelled: Vec::new(),
         crash: None,
         k0s: super::k0s::K0s::default(),
@@ -167,12 +183,29 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
             }
         }
     }
+    objects::seed(&mut state, facts)?;
     let files = state
         .hosts
         .values()
         .map(|host| (host.name.clone(), files(&mke3, host, facts)))
         .collect();
     Ok(Seed { state, files })
+}
+
+/// An administrator, two users, one of a directory, and the organisation that is always there.
+fn accounts() -> BTreeMap<String, Account> {
+    let user = |name: &str| (name.to_owned(), Account::user(&accounts::bcrypt(name)));
+    let none = |name: &str, organisation| {
+        let hash = String::new();
+        (name.to_owned(), Account { organisation, hash })
+    };
+    BTreeMap::from([
+        user("admin"),
+        user("alice"),
+        user("bob"),
+        none("carol", false),
+        none("docker-datacenter", true),
+    ])
 }
 
 fn host(
@@ -222,6 +255,7 @@ fn host(
         },
         containers: BTreeMap::new(),
         images: BTreeMap::new(),
+        system: System::of_docker_host(about.firewall.as_deref().unwrap_or_default()),
         units: units::of_mke_node(),
         wanted: BTreeMap::new(),
         due: BTreeMap::new(),
@@ -388,5 +422,6 @@ fn files(mke3: &Mke3, host: &Host, facts: &Facts) -> Vec<SeedFile> {
             0o600,
         );
     }
+    files.extend(objects::files(host, &root));
     files
 }

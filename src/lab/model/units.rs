@@ -80,6 +80,8 @@ pub struct Unit {
     pub pid: u32,
     /// Whether the simulation knows what the unit does. A unit that only a file describes can be enabled, not started.
     pub known: bool,
+    /// Made by `systemd-run`: gone when it ends.
+    pub transient: bool,
 }
 
 impl Unit {
@@ -111,6 +113,7 @@ impl Unit {
             restart_at: 0,
             pid: if socket { 0 } else { pid },
             known: true,
+            transient: false,
         }
     }
 }

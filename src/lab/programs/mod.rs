@@ -4,9 +4,14 @@
 //! model's list, so that a script never takes silence for success.
 
 mod args;
+mod curl;
 mod docker;
 mod k0s;
+mod firewall;
+mod kernel;
+mod openssl;
 mod systemctl;
+mod systemd_run;
 pub(crate) mod template;
 
 use super::model::Cluster;
@@ -48,6 +53,8 @@ pub(crate) trait Files {
     fn exists(&mut self, path: &str) -> io::Result<bool>;
     /// Names in a directory, sorted; none when it is not there.
     fn list(&mut self, path: &str) -> io::Result<Vec<String>>;
+    /// Runs a program of the host with this standard input: what it printed.
+    fn run(&mut self, argv: &[String], input: &[u8]) -> io::Result<Vec<u8>>;
     /// Changes something.
     fn change(&mut self, op: FileOp) -> io::Result<()>;
 }
@@ -85,9 +92,16 @@ pub(crate) trait Tool: Sync {
 #[rustfmt::skip]
 fn tools() -> Vec<&'static dyn Tool> {
     vec![
+        &curl::Curl,
         &docker::Docker,
         &k0s::K0s,
+        &firewall::FirewallCmd,
+        &kernel::Modprobe,
+        &openssl::Openssl,
+        &kernel::Sysctl,
         &systemctl::Systemctl,
+        &systemd_run::SystemdRun,
+        &firewall::Ufw,
     ]
 }
 

@@ -14,9 +14,16 @@ pub(crate) use wire::FileOp;
 /// no program that nothing simulates.
 #[rustfmt::skip]
 pub const STAND_INS: &[&str] = &[
+    "curl",
     "docker",
+    "firewall-cmd",
+    "modprobe",
+    "openssl",
     "sudo",
+    "sysctl",
     "systemctl",
+    "systemd-run",
+    "ufw",
 ];
 
 /// Names under which it lies in `/.lab/bin`, out of the way: what an upgrade brings to a host calls these. See
