@@ -7,6 +7,7 @@ mod accounts;
 mod agents;
 mod container;
 pub mod etcd;
+pub mod k0s;
 mod host;
 pub mod kube;
 mod network;
@@ -50,6 +51,8 @@ pub struct State {
     pub kubernetes: String,
     /// etcd of MKE 3, with the objects of its Kubernetes.
     pub etcd: etcd::Mke3Etcd,
+    /// k0s on hosts, with the etcd and the API of its controllers.
+    pub k0s: k0s::K0s,
     /// The load balancer in front of the managers.
     pub balancer: Balancer,
     /// Images that no registry serves.
@@ -114,6 +117,7 @@ impl State {
         self.reconcile_swarm();
         self.heal();
         self.tick_etcd();
+        self.tick_k0s();
     }
 }
 
