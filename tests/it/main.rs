@@ -18,6 +18,7 @@ mod lab;
 mod rbac;
 mod report;
 mod runner;
+mod scripts_quiesce;
 mod settings;
 mod size;
 mod source;
