@@ -4,6 +4,7 @@
 //! for the programs that cannot run there. The stand-ins ask one model of the cluster (`model`, through `programs`), which
 //! keeps real state and knows nothing of upgrades, so that a wrong script fails as it would on a real host.
 
+pub mod assets;
 mod changes;
 mod error;
 pub mod model;
@@ -11,6 +12,7 @@ mod programs;
 pub mod sandbox;
 pub mod server;
 pub mod tools;
+mod transport;
 
 pub use changes::{Change, ChangeKind};
 pub use error::LabError;
@@ -56,7 +58,7 @@ pub struct Lab {
     hosts: BTreeMap<String, LabHost>,
     cluster: Arc<Cluster>,
     client: PrivateKey,
-    _directory: Directory,
+    directory: Directory,
 }
 
 #[derive(Debug)]
@@ -151,7 +153,7 @@ impl Lab {
             hosts,
             cluster,
             client,
-            _directory: directory,
+            directory,
         })
     }
 
@@ -159,6 +161,12 @@ impl Lab {
         self.hosts
             .get(host)
             .ok_or_else(|| LabError::NoHost(host.to_owned()))
+    }
+
+    /// Where its files lie.
+    fn directory(&self) -> &Path {
+        // Only dropping takes it away.
+        self.directory.0.as_ref().map_or(Path::new("/nonexistent"), tempfile::TempDir::path)
     }
 
     /// Ids of the hosts, sorted.

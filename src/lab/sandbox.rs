@@ -171,7 +171,12 @@ impl Sandbox {
             ])
             .args(["sh", "-c", INIT, "sh"])
             .args([&setup.directory, &setup.base, &setup.binary, &setup.socket])
-            .args([&setup.name, &setup.address, options])
+            .args([
+                &setup.name,
+                &setup.address,
+                options,
+                &super::tools::BROUGHT.join(" "),
+            ])
             .env_clear()
             .env("PATH", PATH)
             .env("LC_ALL", "C")

@@ -96,6 +96,7 @@ impl Cluster {
             }),
             registry_cas: "",
             options,
+            assets: &BTreeMap::new(),
         })
         .unwrap()
     }

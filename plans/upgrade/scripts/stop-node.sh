@@ -5,6 +5,8 @@
 . lib/docker.sh
 
 cni=/etc/cni/net.d
+# What was moved aside, a path a line.
+moved=$MKECTL_WORK/moved
 # Kubelet's health, kubelet, kube-proxy's health.
 ports="10248 10250 10256"
 
@@ -254,25 +256,33 @@ run() {
         systemctl stop "$unit" || fail "cannot stop $unit"
     done
     list_leftovers
-    printf '%s\n' "$leftovers" >"$MKECTL_WORK/leftovers"
-    while read -r file; do
-        [ -z "$file" ] || move_aside "$file"
-    done <"$MKECTL_WORK/leftovers"
+    # Noted before it is done: only these come back, and not what others put aside there.
+    printf '%s\n' "$leftovers" | sed /^$/d >"$MKECTL_WORK/leftovers"
+    cat "$MKECTL_WORK/leftovers" >>"$moved" || fail "cannot write $moved"
+    while read -r file; do move_aside "$file"; done <"$MKECTL_WORK/leftovers"
     clear_rules
     drop_namespaces
     look
     [ -z "$wrong" ] || fail "$wrong"
 }
 
+# FILE: as it was before k0s. What k0s wrote in its place is kept in this directory.
+put_back() {
+    [ -e "$1.$tag" ] || [ -L "$1.$tag" ] || return 0
+    if [ -e "$1" ] || [ -L "$1" ]; then
+        mkdir -p "$MKECTL_WORK/of-k0s" || fail "cannot write in $MKECTL_WORK"
+        mv -f "$1" "$MKECTL_WORK/of-k0s/" || fail "cannot move $1 away"
+    fi
+    move_back "$1"
+}
+
 undo() {
     [ -e "$MKECTL_WORK/began" ] || return 0
     if k0s_runs; then later "k0s still runs on this host"; fi
-    for file in "$cni"/*."$tag" "$KUBELET_ROOT/cpu_manager_state.$tag" "$KUBELET_ROOT/memory_manager_state.$tag"; do
-        [ -e "$file" ] || [ -L "$file" ] || continue
-        # Of k0s.
-        move_aside "${file%."$tag"}"
-        move_back "${file%."$tag"}"
-    done
+    if [ -s "$moved" ]; then
+        while read -r file; do put_back "$file"; done <"$moved"
+    fi
+    rm -f "$moved"
     rm -f "$MKECTL_WORK/began"
 }
 

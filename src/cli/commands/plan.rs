@@ -121,6 +121,7 @@ fn make_plan(env: &Env, args: &PlanArgs) -> Result<Plan, CliError> {
             .map(|(file, value, bytes)| Source { file, bytes, value }),
         registry_cas: &registry_cas,
         options: &options,
+        assets: &BTreeMap::new(),
     })
     .map_err(refused)?;
     // The largest of the inputs; the digest needs as much memory again.

@@ -5,7 +5,9 @@
 
 mod agents;
 mod container;
+pub mod etcd;
 mod host;
+pub mod kube;
 mod seed;
 mod swarm;
 mod units;
@@ -37,10 +39,25 @@ pub struct State {
     pub hosts: BTreeMap<String, Host>,
     /// The swarm they form.
     pub swarm: Swarm,
+    /// etcd of MKE 3, with the objects of its Kubernetes.
+    pub etcd: etcd::Mke3Etcd,
     /// Calls that the simulation could not answer, in order: `HOST: PROGRAM ARGUMENTS: why`.
     pub unmodelled: Vec<String>,
+    /// A crash that is to come.
+    pub crash: Option<Crash>,
     /// Number of ids handed out.
     pub(crate) ids: u64,
+}
+
+/// A crash on a host: what calls a program there dies with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// Host.
+    pub host: String,
+    /// At the call after so many more.
+    pub calls: u32,
+    /// Only once the program has done its work.
+    pub after: bool,
 }
 
 impl Cluster {
@@ -81,6 +98,7 @@ impl State {
         self.now += 1;
         self.reconcile_swarm();
         self.heal();
+        self.tick_etcd();
     }
 }
 

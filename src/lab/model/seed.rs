@@ -1,6 +1,7 @@
 //! The state that a simulated cluster starts with, from recorded facts.
 
 use super::container::{Container, Mount, Phase};
+use super::etcd::{Mke3Etcd, Store};
 use super::host::{Engine, Host};
 use super::swarm::{Mode, Node, Service, Swarm, task_container};
 use super::{State, agents, id, swarm_id, units};
@@ -89,7 +90,16 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
             services: BTreeMap::new(),
             leader: String::new(),
         },
+        etcd: Mke3Etcd {
+            store: Store::new(),
+            members: BTreeMap::new(),
+            leader: String::new(),
+            term: 7,
+            alarms: BTreeSet::new(),
+            size: 0,
+        },
         unmodelled: Vec::new(),
+        crash: None,
         ids: 0,
     };
     for (name, of) in &mke3.services {

@@ -81,8 +81,13 @@ pub(crate) trait Tool: Sync {
     fn run(&self, call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Failure>;
 }
 
-fn tools() -> [&'static dyn Tool; 2] {
-    [&docker::Docker, &systemctl::Systemctl]
+/// All programs, sorted by name.
+#[rustfmt::skip]
+fn tools() -> Vec<&'static dyn Tool> {
+    vec![
+        &docker::Docker,
+        &systemctl::Systemctl,
+    ]
 }
 
 /// Answers one call.
@@ -117,16 +122,15 @@ pub(crate) fn run(call: &mut Invocation<'_>, caller: &mut dyn Caller) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::tools::STAND_INS;
+    use crate::lab::tools::{BROUGHT, STAND_INS};
 
     #[test]
     fn every_stand_in_has_a_program_behind_it() {
         let mut names: Vec<&str> = tools().iter().map(|tool| tool.name()).collect();
         // sudo needs no model: the stand-in runs the command itself.
         names.push("sudo");
+        names.retain(|name| !BROUGHT.contains(name));
         names.sort_unstable();
-        let mut stand_ins = STAND_INS.to_vec();
-        stand_ins.sort_unstable();
-        assert_eq!(names, stand_ins);
+        assert_eq!(names, STAND_INS);
     }
 }

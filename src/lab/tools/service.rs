@@ -63,6 +63,10 @@ fn answer(mut socket: UnixStream, host: &str, cluster: &Cluster) -> io::Result<(
     }
     let called: Called = serde_json::from_slice(&bytes)?;
     let mut line = Line { socket };
+    let crash = crash(cluster, host);
+    if crash == Some(false) {
+        return wire::send(&mut line.socket, Kind::Kill, &[]);
+    }
     let status = programs::run(
         &mut Invocation {
             host,
@@ -73,7 +77,21 @@ fn answer(mut socket: UnixStream, host: &str, cluster: &Cluster) -> io::Result<(
         },
         &mut line,
     )?;
+    if crash == Some(true) {
+        return wire::send(&mut line.socket, Kind::Kill, &[]);
+    }
     wire::send(&mut line.socket, Kind::Exit, &[status])
+}
+
+/// Whether this call is the one at which its host's script dies, and if so whether its work is done before.
+fn crash(cluster: &Cluster, host: &str) -> Option<bool> {
+    let mut state = cluster.state();
+    let crash = state.crash.as_mut().filter(|crash| crash.host == host)?;
+    if crash.calls > 0 {
+        crash.calls -= 1;
+        return None;
+    }
+    state.crash.take().map(|crash| crash.after)
 }
 
 /// The far end of a stand-in.

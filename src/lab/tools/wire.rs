@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     File = b'F',
     /// Model: exit with this status, four bytes.
     Exit = b'X',
+    /// Model: end with everything in the process group, at once.
+    Kill = b'K',
 }
 
 /// What a stand-in was called with.
@@ -103,6 +105,7 @@ fn kind(byte: u8) -> io::Result<Kind> {
         Kind::Error,
         Kind::File,
         Kind::Exit,
+        Kind::Kill,
     ]
     .into_iter()
     .find(|kind| *kind as u8 == byte)

@@ -45,3 +45,9 @@ count_tasks() {
         if [ "$listed" = "$1" ]; then tasks=$tasks_of; fi
     done <"$MKECTL_WORK/services"
 }
+
+# Whether this host is a manager of the swarm.
+is_manager() {
+    control=$(docker info --format '{{.Swarm.ControlAvailable}}') || later "Docker does not answer on this host"
+    [ "$control" = true ]
+}
