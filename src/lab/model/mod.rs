@@ -8,12 +8,17 @@ mod container;
 pub mod etcd;
 mod host;
 pub mod kube;
+mod links;
+mod netfilter;
 mod seed;
 mod swarm;
 mod units;
 
 pub use container::{Container, Mount, Phase, Restart};
 pub use host::{Engine, Host, Trouble};
+pub use links::Link;
+pub(crate) use netfilter::read as read_rules;
+pub use netfilter::{Backend, Chain, Netfilter, Table};
 pub use swarm::{Mode, NoSwarm, Node, Service, Swarm};
 pub use units::{Active, Enablement, Unit};
 

@@ -5,6 +5,8 @@
 
 mod args;
 mod docker;
+mod ip;
+mod iptables;
 mod systemctl;
 pub(crate) mod template;
 
@@ -86,6 +88,25 @@ pub(crate) trait Tool: Sync {
 fn tools() -> Vec<&'static dyn Tool> {
     vec![
         &docker::Docker,
+        &ip::Ip,
+        &iptables::Iptables("ip6tables"),
+        &iptables::Iptables("ip6tables-legacy"),
+        &iptables::Iptables("ip6tables-legacy-restore"),
+        &iptables::Iptables("ip6tables-legacy-save"),
+        &iptables::Iptables("ip6tables-nft"),
+        &iptables::Iptables("ip6tables-nft-restore"),
+        &iptables::Iptables("ip6tables-nft-save"),
+        &iptables::Iptables("ip6tables-restore"),
+        &iptables::Iptables("ip6tables-save"),
+        &iptables::Iptables("iptables"),
+        &iptables::Iptables("iptables-legacy"),
+        &iptables::Iptables("iptables-legacy-restore"),
+        &iptables::Iptables("iptables-legacy-save"),
+        &iptables::Iptables("iptables-nft"),
+        &iptables::Iptables("iptables-nft-restore"),
+        &iptables::Iptables("iptables-nft-save"),
+        &iptables::Iptables("iptables-restore"),
+        &iptables::Iptables("iptables-save"),
         &systemctl::Systemctl,
     ]
 }
