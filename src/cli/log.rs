@@ -29,6 +29,7 @@ pub enum LogFormat {
 }
 
 /// Writes log lines.
+#[derive(Clone)]
 pub struct Log {
     level: Level,
     format: LogFormat,

@@ -8,7 +8,7 @@ mod host;
 mod operator;
 
 pub use host::{HostFault, Reached};
-pub use operator::{Fetched, Operator, OperatorError};
+pub use operator::{Fetched, Held, Operator, OperatorError};
 
 use super::Fut;
 use super::call::{ActionCall, ActionEnd, Executor, Reason, Verb as Way};
@@ -125,6 +125,17 @@ impl From<Fault> for ActionEnd {
     }
 }
 
+/// A verb that was run by itself.
+#[derive(Clone, Debug)]
+pub struct Exercised {
+    /// What became of it.
+    pub state: AttemptState,
+    /// The last lines of its stdout.
+    pub stdout: Vec<String>,
+    /// The last lines of its stderr.
+    pub stderr: Vec<String>,
+}
+
 /// One action on its host.
 struct Job<'a> {
     call: &'a ActionCall,
@@ -190,6 +201,48 @@ impl Remote {
         carry::copy(&runner, file, to).await.map_err(|error| error.to_string())
     }
 
+    /// Runs one verb of an action by itself, as attempt `number` of that verb, and with another script than the plan's where
+    /// one is given. For whoever looks closer at scripts than a run does.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be run at all.
+    pub async fn exercise(
+        &self,
+        call: &ActionCall,
+        verb: Verb,
+        number: u32,
+        script: Option<&str>,
+    ) -> Result<Exercised, Reason> {
+        let one = async {
+            let host = call
+                .at()
+                .ok_or_else(|| Fault::Plan(format!("{} runs on the operator's machine", call.id())))?;
+            let script = script
+                .or_else(|| call.script())
+                .ok_or_else(|| Fault::Plan(format!("the plan has no script for {}", call.step().id)))?;
+            let job = self.job(call, host, script).await?;
+            self.verb(&job, verb, number).await
+        };
+        match one.await {
+            Ok(ran) => Ok(Exercised {
+                state: ran.report.state,
+                stdout: ran.said,
+                stderr: ran.stderr,
+            }),
+            Err(fault) => match ActionEnd::from(fault) {
+                ActionEnd::Unreachable(reason)
+                | ActionEnd::Temporary(reason)
+                | ActionEnd::Failed(reason)
+                | ActionEnd::NotAsPlanned(reason)
+                | ActionEnd::CannotTell(reason)
+                | ActionEnd::StillRunning(reason)
+                | ActionEnd::Cancelled(reason) => Err(reason),
+                ActionEnd::Done(_) => Err(Reason::new("it ended before it began")),
+            },
+        }
+    }
+
     fn note(&self, call: &ActionCall, attempt: Option<&Attempt>) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match attempt {
@@ -199,10 +252,7 @@ impl Remote {
     }
 
     /// Puts everything on the host that the script needs.
-    async fn job<'a>(&self, call: &'a ActionCall, host: &'a Host) -> Result<Job<'a>, Fault> {
-        let script = call
-            .script()
-            .ok_or_else(|| Fault::Plan(format!("the plan has no script for {}", call.step().id)))?;
+    async fn job<'a>(&self, call: &'a ActionCall, host: &'a Host, script: &str) -> Result<Job<'a>, Fault> {
         let runner = self.hosts.runner(host).await?;
         runner.deliver_scripts(&[script.as_bytes()]).await?;
         let mut params = call.inputs.env.clone();
@@ -294,12 +344,26 @@ impl Remote {
             let end = rest
                 .find(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c))
                 .unwrap_or(rest.len());
-            let secret = self
-                .secrets
-                .get(&rest[..end])
-                .ok_or_else(|| Fault::Plan(format!("{name} needs the secret {}, which is not there", &rest[..end])))?;
+            let name_of = &rest[..end];
+            let Some(secret) = self.secrets.get(name_of) else {
+                let on_host = self
+                    .spec
+                    .secrets
+                    .iter()
+                    .any(|secret| secret.name == name_of && secret.from.starts_with("host:"));
+                if !on_host {
+                    return Err(Fault::Plan(format!(
+                        "{name} needs the secret {name_of}, which is not there"
+                    )));
+                }
+                // It lies on the host, and the script puts it in.
+                whole.push_str(SECRET_PLACEHOLDER);
+                whole.push_str(name_of);
+                rest = &rest[end..];
+                continue;
+            };
             let value = std::str::from_utf8(secret.expose())
-                .map_err(|_| Fault::Plan(format!("the secret {} for {name} is not UTF-8", &rest[..end])))?;
+                .map_err(|_| Fault::Plan(format!("the secret {name_of} for {name} is not UTF-8")))?;
             whole.push_str(value);
             rest = &rest[end..];
         }
@@ -562,7 +626,10 @@ impl Remote {
     }
 
     async fn on_host(&self, call: &ActionCall, host: &Host) -> Result<ActionEnd, Fault> {
-        let job = self.job(call, host).await?;
+        let script = call
+            .script()
+            .ok_or_else(|| Fault::Plan(format!("the plan has no script for {}", call.step().id)))?;
+        let job = self.job(call, host, script).await?;
         match call.verb {
             Way::Run => self.forward(&job).await,
             Way::Undo => self.back(&job).await,
