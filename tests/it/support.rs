@@ -12,6 +12,7 @@ use mkectl::source::accounts::Accounts;
 use mkectl::source::facts::Facts;
 use mkectl::source::hosts::Hosts;
 use mkectl::source::mke3;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::{env, fs};

@@ -66,6 +66,7 @@ pub fn plan(size: Size) -> Plan {
         "apiVersion: mke.mirantis.com/v1alpha1\nkind: MkeConfig\nldap: mkectl-secret:ldap-bind\n".to_owned();
     let worker = |n: usize| hosts[size.managers + n].id.clone();
     let spec = Spec {
+        runner: String::new(),
         unchecked: unchecked(size, &hosts),
         intent: Intent {
             applyable: size.clean,
