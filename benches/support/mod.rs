@@ -14,7 +14,6 @@ use mkectl::source::facts::Facts;
 use mkectl::source::hosts::Hosts;
 use mkectl::source::mke3::Config;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Names of the files, as the command line of `mkectl plan` in the documentation has them.
@@ -150,7 +149,7 @@ impl Parsed<'_> {
             }),
             registry_cas: "",
             options: &options,
-            assets: &BTreeMap::new(),
+            assets: &std::collections::BTreeMap::new(),
         })
         .expect("a plan is made")
     }

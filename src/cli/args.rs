@@ -187,7 +187,12 @@ pub struct RunArgs {
 )]
 pub struct RehearseArgs {
     /// The MKE 3 configuration (TOML) [default: an example]
-    #[arg(long, value_name = "FILE", alias = "mke3-config-path", requires = "hosts_path")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        alias = "mke3-config-path",
+        requires = "hosts_path"
+    )]
     pub mke3_config: Option<String>,
     /// hosts.yaml [default: an example]
     #[arg(long, value_name = "FILE", requires = "mke3_config")]

@@ -58,8 +58,28 @@ fn chart(name: &str, version: &str) -> Vec<u8> {
     ]))
 }
 
+/// Names of the images in an archive of `docker save`; none where it is not one.
+pub(crate) fn saved_images(archive: &[u8]) -> Option<Vec<String>> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned();
+    let mut rest = archive;
+    while rest.len() >= 512 && rest[0] != 0 {
+        let size = usize::from_str_radix(text(rest.get(124..135)?).trim(), 8).ok()?;
+        let bytes = rest.get(512..512 + size)?;
+        if text(&rest[..100]) == "manifest.json" {
+            let entries: Vec<serde_json::Value> = serde_json::from_slice(bytes).ok()?;
+            let tags = entries
+                .iter()
+                .filter_map(|entry| entry["RepoTags"].as_array())
+                .flatten();
+            return Some(tags.filter_map(|tag| tag.as_str().map(str::to_owned)).collect());
+        }
+        rest = rest.get(512 + size.next_multiple_of(512)..)?;
+    }
+    None
+}
+
 /// A ustar archive of regular files with short names, all of root and of the epoch.
-fn tar(files: &[(String, u32, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn tar(files: &[(String, u32, Vec<u8>)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, mode, bytes) in files {
         let mut head = [0u8; 512];

@@ -171,7 +171,10 @@ impl Lab {
     /// Where its files lie.
     fn directory(&self) -> &Path {
         // Only dropping takes it away.
-        self.directory.0.as_ref().map_or(Path::new("/nonexistent"), tempfile::TempDir::path)
+        self.directory
+            .0
+            .as_ref()
+            .map_or(Path::new("/nonexistent"), tempfile::TempDir::path)
     }
 
     /// Ids of the hosts, sorted.

@@ -1,7 +1,7 @@
 //! The way into a lab for whoever connects to the hosts of a plan.
 
-use super::error::{LabError, file};
 use super::Lab;
+use super::error::{LabError, file};
 use crate::model::Host;
 use crate::ssh::auth::Keys;
 use crate::ssh::client::{Client, Settings};

@@ -72,7 +72,7 @@ impl Cluster {
             accounts: self.accounts.as_ref().map(source),
             registry_cas: "",
             options: &self.options,
-            assets: &BTreeMap::new(),
+            assets: &std::collections::BTreeMap::new(),
         })
         .unwrap()
     }

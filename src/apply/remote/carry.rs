@@ -25,7 +25,8 @@ pub(super) async fn copy(
     file: &FileOutput,
     to: &mut (dyn io::Write + Send),
 ) -> Result<(), RunnerError> {
-    from.copy_file(&file.path, file.size.0, &hex(&file.sha256), to).await
+    from.copy_file(&file.path, file.size.0, &hex(&file.sha256), to)
+        .await
 }
 
 /// Puts a file on a host, unless it is there.
@@ -38,7 +39,8 @@ pub(super) async fn put(
     match bytes {
         Fetched::Bytes(bytes) => {
             let content = Content::Bytes(bytes);
-            to.deliver_files(vec![(hash.to_owned(), content)], executable).await
+            to.deliver_files(vec![(hash.to_owned(), content)], executable)
+                .await
         }
         Fetched::File(file) => {
             let path = file.to_path_buf();

@@ -164,7 +164,12 @@ async fn meet(pool: &Pool, host: &Host) -> Result<Reached, HostFault> {
             .map_err(PrivilegeError::Session)?;
         // The last line: a login shell's start-up files may write first.
         let lines = String::from_utf8_lossy(&ran.stdout).into_owned();
-        lines.lines().next_back().unwrap_or_default().trim().clone_into(text);
+        lines
+            .lines()
+            .next_back()
+            .unwrap_or_default()
+            .trim()
+            .clone_into(text);
     }
     let [machine_id, hostname] = read;
     if !host.machine_id.is_empty() && machine_id != host.machine_id {
@@ -175,8 +180,5 @@ async fn meet(pool: &Pool, host: &Host) -> Result<Reached, HostFault> {
             planned: host.machine_id.clone(),
         });
     }
-    Ok(Reached {
-        machine_id,
-        hostname,
-    })
+    Ok(Reached { machine_id, hostname })
 }

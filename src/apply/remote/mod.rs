@@ -15,8 +15,8 @@ use super::call::{ActionCall, ActionEnd, Executor, Reason, Verb as Way};
 use super::events::Stream;
 use super::outputs::{Delivery, FileOutput, OutputValue, VALUE_LIMIT};
 use super::runner::{
-    ActionName, Attempt, AttemptState, HostRunner, Lost, Outcome, Refusal, Report, RunnerError, Settings, Task,
-    Token, Verb, Verdict,
+    ActionName, Attempt, AttemptState, HostRunner, Lost, Outcome, Refusal, Report, RunnerError, Settings,
+    Task, Token, Verb, Verdict,
 };
 use super::secret::Secret;
 use crate::model::{Effect, Host, OutputKind, SECRET_PLACEHOLDER, Spec, UndoKind};
@@ -156,7 +156,13 @@ impl Remote {
     /// An executor. Nothing is connected yet.
     pub fn new(parts: Parts) -> Remote {
         Remote {
-            hosts: Hosts::new(&parts.spec, &parts.digest, parts.pool, parts.settings, parts.token),
+            hosts: Hosts::new(
+                &parts.spec,
+                &parts.digest,
+                parts.pool,
+                parts.settings,
+                parts.token,
+            ),
             spec: parts.spec,
             token: parts.token,
             operator: parts.operator,
@@ -178,7 +184,10 @@ impl Remote {
     /// One sentence when it cannot be had, or is not what was recorded, or is larger than `most`.
     pub async fn fetch(&self, file: &FileOutput, most: u64) -> Result<Vec<u8>, String> {
         if file.size.0 > most {
-            return Err(format!("{} has {} bytes, and {most} are allowed", file.path, file.size.0));
+            return Err(format!(
+                "{} has {} bytes, and {most} are allowed",
+                file.path, file.size.0
+            ));
         }
         let mut bytes = Vec::new();
         self.copy(file, &mut bytes).await?;
@@ -198,7 +207,9 @@ impl Remote {
             .find(|host| host.id == file.host)
             .ok_or_else(|| format!("{} is no host of this plan", file.host))?;
         let runner = self.hosts.runner(host).await.map_err(|error| error.to_string())?;
-        carry::copy(&runner, file, to).await.map_err(|error| error.to_string())
+        carry::copy(&runner, file, to)
+            .await
+            .map_err(|error| error.to_string())
     }
 
     /// Runs one verb of an action by itself, as attempt `number` of that verb, and with another script than the plan's where
@@ -428,7 +439,9 @@ impl Remote {
             if !call.inputs.missing.is_empty() {
                 return Ok(ActionEnd::Cancelled(Reason {
                     untouched: true,
-                    ..Reason::new("it had not begun, and what it needs went with the memory of the run that was killed")
+                    ..Reason::new(
+                        "it had not begun, and what it needs went with the memory of the run that was killed",
+                    )
                 }));
             }
             if !step.repeatable {
@@ -461,15 +474,27 @@ impl Remote {
         };
         match outcome {
             Outcome::Done => {}
-            Outcome::Temporary => return Ok(ActionEnd::Temporary(reason("it says that it may work later", &ran))),
+            Outcome::Temporary => {
+                return Ok(ActionEnd::Temporary(reason(
+                    "it says that it may work later",
+                    &ran,
+                )));
+            }
             Outcome::NotAsAssumed => {
                 return Ok(ActionEnd::NotAsPlanned(reason(
                     "the host is not as the plan took it to be",
                     &ran,
                 )));
             }
-            Outcome::Cancelled => return Ok(ActionEnd::Cancelled(reason("it was cancelled on its host", &ran))),
-            Outcome::NotRun => return Ok(ActionEnd::Temporary(reason("it could not be run on its host", &ran))),
+            Outcome::Cancelled => {
+                return Ok(ActionEnd::Cancelled(reason("it was cancelled on its host", &ran)));
+            }
+            Outcome::NotRun => {
+                return Ok(ActionEnd::Temporary(reason(
+                    "it could not be run on its host",
+                    &ran,
+                )));
+            }
             Outcome::Failed(status) => {
                 let mut why = reason(&format!("it failed with status {status}"), &ran);
                 if let Ok(after) = self.verb(job, Verb::Probe, probe(2)).await {
@@ -492,9 +517,10 @@ impl Remote {
         };
         let after = self.verb(job, Verb::Probe, number).await?;
         Ok(match verdict(&after) {
-            Verdict::CannotTell => {
-                ActionEnd::CannotTell(reason(&format!("{why}, and its probe cannot tell what it did"), &after))
-            }
+            Verdict::CannotTell => ActionEnd::CannotTell(reason(
+                &format!("{why}, and its probe cannot tell what it did"),
+                &after,
+            )),
             verdict => ActionEnd::Temporary(Reason {
                 untouched: verdict == Verdict::NotDone,
                 ..reason(why, ran)
@@ -534,13 +560,19 @@ impl Remote {
                     "it ran, and the host is not as the plan took it to be",
                     &ran,
                 ))),
-                Outcome::Cancelled => Some(ActionEnd::Cancelled(reason("its verification was cancelled", &ran))),
+                Outcome::Cancelled => Some(ActionEnd::Cancelled(reason(
+                    "its verification was cancelled",
+                    &ran,
+                ))),
                 Outcome::Failed(status) => Some(ActionEnd::Failed(reason(
                     &format!("it ran, and its verification failed with status {status}"),
                     &ran,
                 ))),
             },
-            _ => Some(ActionEnd::Temporary(reason("it ran, and its verification was lost", &ran))),
+            _ => Some(ActionEnd::Temporary(reason(
+                "it ran, and its verification was lost",
+                &ran,
+            ))),
         })
     }
 
@@ -550,7 +582,10 @@ impl Remote {
             let value = match output.kind {
                 OutputKind::Value => {
                     let most = VALUE_LIMIT as u64 + 1;
-                    let bytes = job.runner.read_value(&ran.attempt, &ran.report, name, most).await?;
+                    let bytes = job
+                        .runner
+                        .read_value(&ran.attempt, &ran.report, name, most)
+                        .await?;
                     let text = String::from_utf8_lossy(&bytes).into_owned();
                     OutputValue::Value(text.strip_suffix('\n').unwrap_or(&text).to_owned())
                 }
@@ -586,12 +621,18 @@ impl Remote {
         }
         let ran = self.verb(job, Verb::Undo, job.call.attempt).await?;
         let AttemptState::Ended(ended) = &ran.report.state else {
-            return Ok(ActionEnd::Temporary(reason("its undo was killed on its host", &ran)));
+            return Ok(ActionEnd::Temporary(reason(
+                "its undo was killed on its host",
+                &ran,
+            )));
         };
         match ended.outcome() {
             Outcome::Done => {}
             Outcome::Temporary | Outcome::NotRun => {
-                return Ok(ActionEnd::Temporary(reason("its undo says that it may work later", &ran)));
+                return Ok(ActionEnd::Temporary(reason(
+                    "its undo says that it may work later",
+                    &ran,
+                )));
             }
             Outcome::NotAsAssumed => {
                 return Ok(ActionEnd::NotAsPlanned(reason(

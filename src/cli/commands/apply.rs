@@ -94,9 +94,12 @@ fn confirm(env: &Env, plan: &Plan, args: &ApplyArgs) -> Result<(), CliError> {
         hint: "run it on a terminal, or with --yes where the review was done before".to_owned(),
     };
     if !env.ui.is_terminal(Stream::Err) {
-        return Err(refused("nobody confirmed this plan: there is no terminal to ask on"));
+        return Err(refused(
+            "nobody confirmed this plan: there is no terminal to ask on",
+        ));
     }
-    env.ui.err(&crate::report::diff::summary(plan, &env.ui.style(Stream::Err)));
+    env.ui
+        .err(&crate::report::diff::summary(plan, &env.ui.style(Stream::Err)));
     let question = format!(
         "\nApply the plan {} to {} hosts? The cluster is down while it runs. Type \"yes\": ",
         plan.digest,
@@ -112,12 +115,17 @@ fn confirm(env: &Env, plan: &Plan, args: &ApplyArgs) -> Result<(), CliError> {
 fn asset_files(plan: &Plan, given: &[(String, String)]) -> Result<BTreeMap<String, PathBuf>, CliError> {
     let mut found = BTreeMap::new();
     for (name, path) in given {
-        let asset = plan.spec.assets.iter().find(|asset| asset.name == *name).ok_or_else(|| {
-            CliError::usage(
-                format!("--asset {name}: the plan has no asset of that name"),
-                "`mkectl show` lists what the plan brings",
-            )
-        })?;
+        let asset = plan
+            .spec
+            .assets
+            .iter()
+            .find(|asset| asset.name == *name)
+            .ok_or_else(|| {
+                CliError::usage(
+                    format!("--asset {name}: the plan has no asset of that name"),
+                    "`mkectl show` lists what the plan brings",
+                )
+            })?;
         let (digest, _) =
             run::digest_file(Path::new(path)).map_err(|error| CliError::file("read", path, &error))?;
         if digest != asset.digest {
@@ -156,7 +164,8 @@ pub fn state_dir(args: &RunArgs, home: Option<&Path>) -> Result<PathBuf, CliErro
     if let Some(state) = std::env::var_os("XDG_STATE_HOME").filter(|state| !state.is_empty()) {
         return Ok(PathBuf::from(state).join("mkectl"));
     }
-    home.map(|home| home.join(".local/state/mkectl")).ok_or_else(no_home)
+    home.map(|home| home.join(".local/state/mkectl"))
+        .ok_or_else(no_home)
 }
 
 fn output_dir(args: &RunArgs, home: Option<&Path>) -> Result<PathBuf, CliError> {

@@ -81,11 +81,7 @@ pub fn assets(given: &[(String, String)]) -> Result<BTreeMap<String, GivenAsset>
 }
 
 /// Reads the inputs and makes the plan.
-pub fn make_plan(
-    env: &Env,
-    args: &PlanArgs,
-    assets: BTreeMap<String, GivenAsset>,
-) -> Result<Plan, CliError> {
+pub fn make_plan(env: &Env, args: &PlanArgs, assets: BTreeMap<String, GivenAsset>) -> Result<Plan, CliError> {
     let mut paths = BTreeMap::new();
     let mut load = |name: &str, path: &str| -> Result<(String, Vec<u8>), CliError> {
         env.log(Level::Debug, &format!("reading {name} from {path}"));

@@ -30,9 +30,18 @@ const GATEWAY: (u32, u32) = (33000, 33001);
 
 /// The cluster that is rehearsed when none is given.
 const EXAMPLE: [(&str, &[u8]); 4] = [
-    ("mke3.toml", include_bytes!("../../../testdata/clusters/three-managers/mke3.toml")),
-    ("hosts.yaml", include_bytes!("../../../testdata/clusters/three-managers/hosts.yaml")),
-    ("facts.json", include_bytes!("../../../testdata/clusters/three-managers/facts.json")),
+    (
+        "mke3.toml",
+        include_bytes!("../../../testdata/clusters/three-managers/mke3.toml"),
+    ),
+    (
+        "hosts.yaml",
+        include_bytes!("../../../testdata/clusters/three-managers/hosts.yaml"),
+    ),
+    (
+        "facts.json",
+        include_bytes!("../../../testdata/clusters/three-managers/facts.json"),
+    ),
     (
         "accounts.json",
         include_bytes!("../../../testdata/clusters/three-managers/accounts.json"),
@@ -43,11 +52,20 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
     let work = tempfile::Builder::new()
         .prefix("mkectl-rehearsal-")
         .tempdir()
-        .map_err(|error| CliError::file("make a directory in", &std::env::temp_dir().to_string_lossy(), &error))?;
+        .map_err(|error| {
+            CliError::file(
+                "make a directory in",
+                &std::env::temp_dir().to_string_lossy(),
+                &error,
+            )
+        })?;
     let (mke3_config, hosts_path) = match (&args.mke3_config, &args.hosts_path) {
         (Some(config), Some(hosts)) => (config.clone(), hosts.clone()),
         _ => {
-            env.log(Level::Info, "no cluster is given: rehearsing an example of three managers and five workers");
+            env.log(
+                Level::Info,
+                "no cluster is given: rehearsing an example of three managers and five workers",
+            );
             for (name, bytes) in EXAMPLE {
                 files::write(&work.path().join(name).to_string_lossy(), bytes)?;
             }
@@ -107,7 +125,12 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
         .secrets
         .iter()
         .filter(|secret| !secret.from.starts_with("host:"))
-        .map(|secret| (secret.name.clone(), crate::apply::Secret::new(b"rehearsal".to_vec())))
+        .map(|secret| {
+            (
+                secret.name.clone(),
+                crate::apply::Secret::new(b"rehearsal".to_vec()),
+            )
+        })
         .collect();
     let facts = Facts::parse(&facts, &files::read(&facts)?)?;
     let binary = std::env::current_exe().map_err(|error| CliError::file("find", "mkectl", &error))?;
@@ -115,7 +138,10 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
     let done = runtime.block_on(async {
         env.log(
             Level::Info,
-            &format!("==> Running phase: Start {} simulated hosts", plan.spec.hosts.len()),
+            &format!(
+                "==> Running phase: Start {} simulated hosts",
+                plan.spec.hosts.len()
+            ),
         );
         let lab = Lab::from_facts(
             &facts,
@@ -165,7 +191,10 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
     if !run::complete(&done.result) {
         // What went wrong is worth a look.
         let path = work.keep();
-        env.log(Level::Info, &format!("what is left of the rehearsal is in {}", path.display()));
+        env.log(
+            Level::Info,
+            &format!("what is left of the rehearsal is in {}", path.display()),
+        );
     }
     end
 }

@@ -129,7 +129,8 @@ pub async fn run(env: &Env, run: Run<'_>) -> Result<Done, CliError> {
 /// Ctrl-C and SIGTERM become requests to stop.
 async fn listen(stop: tokio::sync::mpsc::UnboundedSender<Interrupt>) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         // Then a signal ends the process, and the journal tells the next run where it was.
         return;
     };
@@ -271,11 +272,18 @@ pub fn close(env: &Env, plan: &Plan, done: &Done, config_out: Option<&str>) -> C
         );
     }
     if complete(&done.result) && config_out.is_none() {
-        let document = plan.spec.documents.iter().find(|document| document.name == "mke4.yaml");
+        let document = plan
+            .spec
+            .documents
+            .iter()
+            .find(|document| document.name == "mke4.yaml");
         if let Some(text) = document.and_then(|document| plan.spec.files.get(&document.digest)) {
             env.ui.out(text.as_bytes())?;
         }
     }
-    env.log(Level::Info, &format!("{}; the records are in {}", exit.meaning, done.directory));
+    env.log(
+        Level::Info,
+        &format!("{}; the records are in {}", exit.meaning, done.directory),
+    );
     Ok(exit)
 }

@@ -38,7 +38,11 @@ impl LocalOperator {
         }
     }
 
-    async fn builtin(&self, call: &ActionCall, remote: &Remote) -> Result<BTreeMap<String, OutputValue>, OperatorError> {
+    async fn builtin(
+        &self,
+        call: &ActionCall,
+        remote: &Remote,
+    ) -> Result<BTreeMap<String, OutputValue>, OperatorError> {
         match (call.step().builtin.as_deref(), call.verb) {
             (Some("keep-copies"), Verb::Run) => self.keep_copies(call, remote).await,
             // Copies are kept on the way back too: they lose nobody anything.
@@ -61,15 +65,22 @@ impl LocalOperator {
     ) -> Result<BTreeMap<String, OutputValue>, OperatorError> {
         let mut kept = BTreeMap::new();
         for (name, delivery) in &call.inputs.files {
-            let Delivery::Output(file) = delivery else { continue };
+            let Delivery::Output(file) = delivery else {
+                continue;
+            };
             let output = name.to_lowercase();
-            let path = self.copies.join(format!("{}.{output}", call.host().id.replace('/', "_")));
+            let path = self
+                .copies
+                .join(format!("{}.{output}", call.host().id.replace('/', "_")));
             let beside = path.with_extension(format!("{output}.new"));
             let mut to = private(&beside).map_err(|error| disk("write", &beside, &error))?;
-            remote.copy(file, &mut to).await.map_err(|message| OperatorError {
-                message,
-                temporary: true,
-            })?;
+            remote
+                .copy(file, &mut to)
+                .await
+                .map_err(|message| OperatorError {
+                    message,
+                    temporary: true,
+                })?;
             to.sync_all()
                 .and_then(|()| fs::rename(&beside, &path))
                 .map_err(|error| disk("write", &path, &error))?;
@@ -152,7 +163,11 @@ impl LocalOperator {
         let Some(path) = &self.config_out else {
             return Ok(BTreeMap::new());
         };
-        let document = call.spec().documents.iter().find(|document| document.name == "mke4.yaml");
+        let document = call
+            .spec()
+            .documents
+            .iter()
+            .find(|document| document.name == "mke4.yaml");
         let text = document
             .and_then(|document| call.spec().files.get(&document.digest))
             .ok_or_else(|| failed("the plan has no mke4.yaml".to_owned()))?;
@@ -204,7 +219,10 @@ fn failed(message: String) -> OperatorError {
 
 fn disk(doing: &str, path: &Path, error: &io::Error) -> OperatorError {
     OperatorError {
-        message: format!("cannot {doing} {}: {error}; correct that and run `mkectl apply --resume`", path.display()),
+        message: format!(
+            "cannot {doing} {}: {error}; correct that and run `mkectl apply --resume`",
+            path.display()
+        ),
         temporary: false,
     }
 }

@@ -25,7 +25,10 @@ pub fn resolve(
             "mke3-config" => config
                 .ok_or_else(|| {
                     CliError::usage(
-                        format!("the secret {} is read from the MKE 3 configuration again", secret.name),
+                        format!(
+                            "the secret {} is read from the MKE 3 configuration again",
+                            secret.name
+                        ),
                         "add --mke3-config FILE with the file that the plan was made from",
                     )
                 })?
@@ -35,7 +38,10 @@ pub fn resolve(
         };
         let value = value.ok_or_else(|| {
             CliError::usage(
-                format!("the secret {} ({}) is not there: {}", secret.name, secret.used_for, secret.from),
+                format!(
+                    "the secret {} ({}) is not there: {}",
+                    secret.name, secret.used_for, secret.from
+                ),
                 match kind {
                     "env" => format!("set {place}, or run this on a terminal to be asked"),
                     _ => "give the configuration that the plan was made from".to_owned(),

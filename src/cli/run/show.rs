@@ -30,7 +30,8 @@ impl Subscriber for Shown {
         use crate::cli::log::Level;
         match &line.event {
             Event::StageStart { stage } => {
-                self.log.line(&self.ui, Level::Info, &format!("==> Running phase: {stage}"));
+                self.log
+                    .line(&self.ui, Level::Info, &format!("==> Running phase: {stage}"));
             }
             Event::ActionEnd {
                 action,
@@ -39,7 +40,11 @@ impl Subscriber for Shown {
                 elapsed_ms,
                 reason,
             } => {
-                let level = if *end == EndKind::Done { Level::Info } else { Level::Error };
+                let level = if *end == EndKind::Done {
+                    Level::Info
+                } else {
+                    Level::Error
+                };
                 let what = if *verb == Verb::Undo { "undo " } else { "" };
                 let why = reason.as_ref().map_or(String::new(), |reason| {
                     format!(": {} [{}]", reason.message, reason.stderr.join(" | "))

@@ -2,10 +2,10 @@
 //!
 //! `journal.jsonl` (append-only, hash chain), `events.jsonl`, `hosts/HOST.log` (everything that a host printed), `copies/`.
 
+use crate::apply::events::Stream;
 use crate::apply::events::{Line, Subscriber};
 use crate::apply::journal::{FileStore, Journal, Record, decode};
 use crate::apply::remote::HostLog;
-use crate::apply::events::Stream;
 use crate::cli::error::CliError;
 use crate::cli::exit;
 use std::collections::BTreeMap;
@@ -173,11 +173,22 @@ impl HostLog for HostLogs {
         // Host names come from files that others wrote.
         let plain: String = host
             .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+                    c
+                } else {
+                    '_'
+                }
+            })
             .collect();
         let file = files.entry(host.to_owned()).or_insert_with(|| {
             let path = self.directory.join(format!("{plain}.log"));
-            OpenOptions::new().append(true).create(true).mode(0o600).open(path).ok()
+            OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o600)
+                .open(path)
+                .ok()
         });
         if let Some(file) = file {
             let head = match stream {
@@ -188,7 +199,13 @@ impl HostLog for HostLogs {
             // A log that cannot be written must not stop an upgrade.
             let _ = writeln!(file, "--- {now} {attempt} {head}")
                 .and_then(|()| file.write_all(bytes))
-                .and_then(|()| if bytes.ends_with(b"\n") { Ok(()) } else { file.write_all(b"\n") });
+                .and_then(|()| {
+                    if bytes.ends_with(b"\n") {
+                        Ok(())
+                    } else {
+                        file.write_all(b"\n")
+                    }
+                });
         }
     }
 }

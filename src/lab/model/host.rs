@@ -4,6 +4,7 @@ use super::container::Container;
 use super::links::{self, Link};
 use super::netfilter::Netfilter;
 use super::swarm::task_of;
+use super::system::System;
 use super::units::{Active, Enablement, Unit};
 use crate::model::Role;
 use std::collections::BTreeMap;
@@ -56,6 +57,8 @@ pub struct Host {
     pub netfilter: Netfilter,
     /// Network interfaces by name.
     pub links: BTreeMap<String, Link>,
+    /// Kernel settings, firewall and what listens by itself.
+    pub system: System,
     /// Units by name.
     pub units: BTreeMap<String, Unit>,
     /// MKE's own containers as its agents want them, by name.
@@ -172,6 +175,7 @@ impl Host {
             return Ok(());
         }
         unit.active = Active::Inactive;
+        let transient = unit.transient;
         if name == "docker.service" && !self.engine.live_restore {
             for container in self.containers.values_mut() {
                 // The engine ends them with SIGTERM, and nobody asked for it.
@@ -187,6 +191,9 @@ impl Host {
             .collect();
         for dependant in dependants {
             self.stop_unit(&dependant, now)?;
+        }
+        if transient {
+            self.units.remove(name);
         }
         Ok(())
     }

@@ -1,11 +1,14 @@
 //! The state that a simulated cluster starts with, from recorded facts.
 
+use super::accounts::{self, Account};
 use super::container::{Container, Mount, Phase};
 use super::etcd::{Mke3Etcd, Store};
 use super::host::{Engine, Host};
 use super::netfilter::{Backend, Netfilter};
+use super::network::Balancer;
 use super::swarm::{Mode, Node, Service, Swarm, task_container};
-use super::{State, agents, id, links, swarm_id, units};
+use super::system::System;
+use super::{State, agents, id, links, objects, swarm_id, units};
 use crate::lab::error::LabError;
 use crate::model::Role;
 use crate::source::facts::{Facts, HostFacts};
@@ -96,6 +99,11 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
             services: BTreeMap::new(),
             leader: String::new(),
         },
+        kubernetes: facts
+            .cluster
+            .kubernetes_version
+            .clone()
+            .unwrap_or_else(|| "v1.31.7-mirantis-1".to_owned()),
         etcd: Mke3Etcd {
             store: Store::new(),
             members: BTreeMap::new(),
@@ -104,6 +112,14 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
             alarms: BTreeSet::new(),
             size: 0,
         },
+        balancer: Balancer::default(),
+        unserved: facts
+            .cluster
+            .objects
+            .iter()
+            .flat_map(|objects| objects.local_images.iter().flatten().cloned())
+            .collect(),
+        accounts: accounts(),
         unmodelled: Vec::new(),
         crash: None,
         ids: 0,
@@ -172,6 +188,7 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
             }
         }
     }
+    objects::seed(&mut state, facts)?;
     let files = state
         .hosts
         .values()
@@ -183,6 +200,22 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
         .map(|host| (host.name.clone(), mounts(host)))
         .collect();
     Ok(Seed { state, files, mounts })
+}
+
+/// An administrator, two users, one of a directory, and the organisation that is always there.
+fn accounts() -> BTreeMap<String, Account> {
+    let user = |name: &str| (name.to_owned(), Account::user(&accounts::bcrypt(name)));
+    let none = |name: &str, organisation| {
+        let hash = String::new();
+        (name.to_owned(), Account { organisation, hash })
+    };
+    BTreeMap::from([
+        user("admin"),
+        user("alice"),
+        user("bob"),
+        none("carol", false),
+        none("docker-datacenter", true),
+    ])
 }
 
 fn host(
@@ -237,6 +270,7 @@ fn host(
             _ => Backend::Nft,
         }),
         links: BTreeMap::new(),
+        system: System::of_docker_host(about.firewall.as_deref().unwrap_or_default()),
         units: units::of_mke_node(),
         wanted: BTreeMap::new(),
         due: BTreeMap::new(),
@@ -464,5 +498,6 @@ fn files(mke3: &Mke3, host: &Host, facts: &Facts) -> Vec<SeedFile> {
             0o600,
         );
     }
+    files.extend(objects::files(host, &root));
     files
 }

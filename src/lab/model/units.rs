@@ -75,6 +75,8 @@ pub struct Unit {
     pub pid: u32,
     /// Whether the simulation knows what the unit does. A unit that only a file describes can be enabled, not started.
     pub known: bool,
+    /// Made by `systemd-run`: gone when it ends.
+    pub transient: bool,
 }
 
 impl Unit {
@@ -105,6 +107,7 @@ impl Unit {
             triggers: None,
             pid: if socket { 0 } else { pid },
             known: true,
+            transient: false,
         }
     }
 }

@@ -4,10 +4,16 @@
 //! model's list, so that a script never takes silence for success.
 
 mod args;
+mod curl;
 mod docker;
 mod ip;
 mod iptables;
+mod etcd;
+mod firewall;
+mod kernel;
+mod openssl;
 mod systemctl;
+mod systemd_run;
 pub(crate) mod template;
 
 use super::model::Cluster;
@@ -26,7 +32,6 @@ pub(crate) struct Invocation<'a> {
     /// Working directory.
     pub cwd: &'a str,
     /// Variables that programs look at.
-    #[expect(dead_code, reason = "etcdctl and kubectl take their endpoints from it")]
     pub env: &'a [(String, String)],
     /// The model.
     pub cluster: &'a Cluster,
@@ -50,6 +55,8 @@ pub(crate) trait Files {
     fn exists(&mut self, path: &str) -> io::Result<bool>;
     /// Names in a directory, sorted; none when it is not there.
     fn list(&mut self, path: &str) -> io::Result<Vec<String>>;
+    /// Runs a program of the host with this standard input: what it printed.
+    fn run(&mut self, argv: &[String], input: &[u8]) -> io::Result<Vec<u8>>;
     /// Changes something.
     fn change(&mut self, op: FileOp) -> io::Result<()>;
 }
@@ -87,6 +94,7 @@ pub(crate) trait Tool: Sync {
 #[rustfmt::skip]
 fn tools() -> Vec<&'static dyn Tool> {
     vec![
+        &curl::Curl,
         &docker::Docker,
         &ip::Ip,
         &iptables::Iptables("ip6tables"),
@@ -107,7 +115,14 @@ fn tools() -> Vec<&'static dyn Tool> {
         &iptables::Iptables("iptables-nft-save"),
         &iptables::Iptables("iptables-restore"),
         &iptables::Iptables("iptables-save"),
+        &etcd::Etcdutl,
+        &firewall::FirewallCmd,
+        &kernel::Modprobe,
+        &openssl::Openssl,
+        &kernel::Sysctl,
         &systemctl::Systemctl,
+        &systemd_run::SystemdRun,
+        &firewall::Ufw,
     ]
 }
 

@@ -14,6 +14,7 @@ pub(crate) use wire::FileOp;
 /// no program that nothing simulates.
 #[rustfmt::skip]
 pub const STAND_INS: &[&str] = &[
+    "curl",
     "docker",
     "ip",
     "ip6tables",
@@ -34,8 +35,14 @@ pub const STAND_INS: &[&str] = &[
     "iptables-nft-save",
     "iptables-restore",
     "iptables-save",
+    "firewall-cmd",
+    "modprobe",
+    "openssl",
     "sudo",
+    "sysctl",
     "systemctl",
+    "systemd-run",
+    "ufw",
 ];
 
 /// Names under which it lies in `/.lab/bin`, out of the way: what an upgrade brings to a host calls these. See

@@ -64,6 +64,12 @@ pub(crate) enum FileOp {
     Link { path: String, target: String },
     /// Renames.
     Rename { from: String, to: String },
+    /// Runs a program with this standard input; its output is the content.
+    Run {
+        argv: Vec<String>,
+        #[serde(with = "base64")]
+        input: Vec<u8>,
+    },
 }
 
 /// What came of it.

@@ -66,7 +66,6 @@ pub fn plan(size: Size) -> Plan {
         "apiVersion: mke.mirantis.com/v1alpha1\nkind: MkeConfig\nldap: mkectl-secret:ldap-bind\n".to_owned();
     let worker = |n: usize| hosts[size.managers + n].id.clone();
     let spec = Spec {
-        runner: String::new(),
         unchecked: unchecked(size, &hosts),
         intent: Intent {
             applyable: size.clean,
@@ -160,6 +159,7 @@ pub fn plan(size: Size) -> Plan {
             },
         ],
         files: BTreeMap::from([(sha(&k0s), k0s), (sha(&mke4), mke4)]),
+        runner: String::new(),
         scripts,
         stages: stages(),
         budgets: vec![

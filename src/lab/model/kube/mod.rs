@@ -5,9 +5,11 @@
 
 mod admission;
 mod apply;
+pub mod controllers;
 mod kinds;
 mod labels;
 mod rbac;
+pub mod tokens;
 mod write;
 
 pub use apply::{leaves, merge};
@@ -18,6 +20,9 @@ pub use rbac::{Ask, User};
 use super::etcd::Store;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Annotation that tells the controller of Charts that a file of its host is there: the model cannot look by itself.
+pub(crate) const CHART_FILE: &str = "lab.invalid/file";
 
 /// What an API server knows besides its store.
 #[derive(Clone, Debug, Default)]
