@@ -7,6 +7,7 @@ mod accounts;
 mod agents;
 mod container;
 pub mod etcd;
+pub mod k0s;
 mod host;
 pub mod kube;
 mod network;
@@ -56,6 +57,8 @@ pub struct State {
     pub unserved: BTreeSet<String>,
     /// Accounts of the auth store by name.
     pub accounts: BTreeMap<String, Account>,
+    /// k0s on hosts, with the etcd and the API of its controllers.
+    pub k0s: k0s::K0s,
     /// Calls that the simulation could not answer, in order: `HOST: PROGRAM ARGUMENTS: why`.
     pub unmodelled: Vec<String>,
     /// A crash that is to come.
@@ -114,6 +117,7 @@ impl State {
         self.reconcile_swarm();
         self.heal();
         self.tick_etcd();
+        self.tick_k0s();
     }
 }
 

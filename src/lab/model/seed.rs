@@ -116,6 +116,7 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
         accounts: accounts(),
         unmodelled: Vec::new(),
         crash: None,
+        k0s: super::k0s::K0s::default(),
         ids: 0,
     };
     for (name, of) in &mke3.services {

@@ -9,6 +9,7 @@ mod docker;
 mod firewall;
 mod kernel;
 mod openssl;
+mod k0s;
 mod systemctl;
 mod systemd_run;
 pub(crate) mod template;
@@ -97,6 +98,7 @@ fn tools() -> Vec<&'static dyn Tool> {
         &kernel::Modprobe,
         &openssl::Openssl,
         &kernel::Sysctl,
+        &k0s::K0s,
         &systemctl::Systemctl,
         &systemd_run::SystemdRun,
         &firewall::Ufw,
