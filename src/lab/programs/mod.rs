@@ -10,6 +10,8 @@ mod firewall;
 mod kernel;
 mod openssl;
 mod k0s;
+mod ip;
+mod iptables;
 mod systemctl;
 mod systemd_run;
 pub(crate) mod template;
@@ -99,6 +101,25 @@ fn tools() -> Vec<&'static dyn Tool> {
         &openssl::Openssl,
         &kernel::Sysctl,
         &k0s::K0s,
+        &ip::Ip,
+        &iptables::Iptables("ip6tables"),
+        &iptables::Iptables("ip6tables-legacy"),
+        &iptables::Iptables("ip6tables-legacy-restore"),
+        &iptables::Iptables("ip6tables-legacy-save"),
+        &iptables::Iptables("ip6tables-nft"),
+        &iptables::Iptables("ip6tables-nft-restore"),
+        &iptables::Iptables("ip6tables-nft-save"),
+        &iptables::Iptables("ip6tables-restore"),
+        &iptables::Iptables("ip6tables-save"),
+        &iptables::Iptables("iptables"),
+        &iptables::Iptables("iptables-legacy"),
+        &iptables::Iptables("iptables-legacy-restore"),
+        &iptables::Iptables("iptables-legacy-save"),
+        &iptables::Iptables("iptables-nft"),
+        &iptables::Iptables("iptables-nft-restore"),
+        &iptables::Iptables("iptables-nft-save"),
+        &iptables::Iptables("iptables-restore"),
+        &iptables::Iptables("iptables-save"),
         &systemctl::Systemctl,
         &systemd_run::SystemdRun,
         &firewall::Ufw,
