@@ -296,6 +296,10 @@ pub enum SchemaName {
     Facts,
     /// Recorded accounts.
     Accounts,
+    /// A line of `--events`.
+    Events,
+    /// The run report.
+    RunReport,
 }
 
 /// `schema`.

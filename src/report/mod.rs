@@ -12,6 +12,7 @@ pub mod diff_plans;
 pub mod doc;
 pub mod documents;
 pub mod event_lines;
+pub mod failure;
 pub mod findings;
 pub mod graph;
 pub mod html;
@@ -21,8 +22,10 @@ pub mod logline;
 pub mod markdown;
 mod page;
 mod progress;
+pub mod run_report;
 pub mod scripts;
 mod sections;
+pub mod upgrade_summary;
 mod view;
 
 pub use page::Style;
