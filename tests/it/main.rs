@@ -17,6 +17,7 @@ mod graph;
 mod lab;
 mod rbac;
 mod report;
+mod report_run;
 mod runner;
 mod settings;
 mod size;

@@ -1,5 +1,5 @@
-//! How long it still takes: the lower bound over what is left. The longest chain of actions is in it, and so are the
-//! connections and budgets, which are what decides with many hosts.
+//! How long it still takes: the scheduler over what is left, so the longest chain of actions decides, with connections and
+//! budgets in it.
 //!
 //! A step whose actions have ended is expected to take as long as they did on average; the others take what the plan
 //! estimates, scaled by how right its estimates were so far.
@@ -29,14 +29,18 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// Milliseconds until everything has ended, at the least, when each action of the plan still takes so long.
+    /// Milliseconds until everything has ended when each action of the plan still takes so long.
     pub(super) fn left_ms(&mut self, times: &[u64]) -> u64 {
         let mut nodes = vec![0; self.load.seconds.len()];
         for (node, place) in self.places.iter().enumerate() {
             nodes[node] = place.map_or(0, |place| times[place]);
         }
         self.load.set_times(nodes);
-        bound(&self.load, self.width)
+        match self.load.simulate(self.width) {
+            Ok(schedule) => schedule.end.into_iter().max().unwrap_or(0),
+            // A graph in which something never gets its budgets; the engine would not have begun it.
+            Err(_) => bound(&self.load, self.width),
+        }
     }
 }
 

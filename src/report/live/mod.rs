@@ -30,6 +30,49 @@ const ETA_EVERY_MS: u64 = 1000;
 /// And at least so many times as long as the last look took: with ten thousand hosts a look is work.
 const ETA_SHARE: u64 = 25;
 
+/// The view at a moment, without a terminal: what [`Live`] draws.
+pub struct Screen {
+    progress: Progress,
+    width: u32,
+}
+
+impl Screen {
+    /// The view of a run that has not begun; see [`Setup`].
+    pub fn new(spec: Arc<Spec>, earlier: &Book, until: Option<&str>, width: u32) -> Screen {
+        Screen {
+            progress: Progress::new(spec, earlier, until),
+            width,
+        }
+    }
+
+    /// Takes an event in. Gives what goes above the view and stays; mostly nothing.
+    pub fn take(&mut self, line: &Line, style: &Style) -> String {
+        let news = self.progress.take(line);
+        let blocks = notices::of(&self.progress, line, &news);
+        Above::Blocks(blocks).text(style)
+    }
+
+    /// The lines of the view at a moment, at most twelve; none is wider than `style.width`.
+    pub fn lines(&self, now_ms: u64, style: &Style) -> Vec<String> {
+        let eta = Eta {
+            left_ms: self.left_ms(now_ms),
+        };
+        render(&self.progress, eta, now_ms, style)
+    }
+
+    /// Milliseconds until everything has ended.
+    pub fn left_ms(&self, now_ms: u64) -> Option<u64> {
+        let spec = Arc::clone(&self.progress.spec);
+        let frame = match self.progress.verb {
+            Verb::Run => Frame::forward(&spec),
+            Verb::Undo => Frame::backward(&spec, &self.progress.begun()).ok()?,
+        };
+        let indexed = frame.indexed().ok()?;
+        let mut way = eta::Way::new(&frame, &indexed, &self.progress, self.width);
+        Some(way.left_ms(&eta::times(&self.progress, now_ms)))
+    }
+}
+
 /// Everything that a live view takes.
 pub struct Setup<'a> {
     /// The plan.

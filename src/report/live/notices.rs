@@ -1,6 +1,5 @@
 //! What goes above the view and stays: stages that are over, failures, decisions.
 
-use super::render::took;
 use crate::apply::Verb;
 use crate::apply::control::{Cause, Decision, Interrupt, Reaction};
 use crate::apply::events::{EndKind, Event, Line as EventLine};
@@ -46,7 +45,7 @@ pub(super) fn of(progress: &Progress, line: &EventLine, news: &News) -> Vec<Bloc
             let mut text = Line::new()
                 .plain(what)
                 .strong(action)
-                .plain(format!(" {} after {}", ended(*end), duration(elapsed_ms / 1000)));
+                .plain(format!(" {} after {}", ended(*end), unbroken(elapsed_ms / 1000)));
             if let Some(reason) = reason {
                 text = text.plain(": ").plain(because(reason));
             }
@@ -96,17 +95,20 @@ pub(super) fn of(progress: &Progress, line: &EventLine, news: &News) -> Vec<Bloc
             Verb::Run => "",
             Verb::Undo => "Undone: ",
         };
-        let mut text = Line::new().plain(undo).plain(title).dim(format!(
-            "  {}, {}",
-            count(tally.done, "action"),
-            duration(ms / 1000)
-        ));
+        let done = count(tally.done, "action").replace(' ', "\u{a0}");
+        let time = unbroken(ms / 1000);
+        let mut text = Line::new().plain(undo).plain(title).dim(format!("  {done}, {time}"));
         if tally.left_out > 0 {
             text = text.tone(Tone::Warn, format!("  {} left out", number(tally.left_out)));
         }
         blocks.push(Block::item(Tone::Good, "✓", text));
     }
     blocks
+}
+
+/// A time that no line break divides.
+fn unbroken(seconds: u64) -> String {
+    duration(seconds).replace(' ', "\u{a0}")
 }
 
 fn name(progress: &Progress) -> &str {
@@ -153,7 +155,8 @@ fn decided(cause: Cause, decision: Decision) -> Option<Block> {
 
 fn end(progress: &Progress, outcome: &str, achieved_ms: u64, bound_ms: u64) -> Block {
     let tally = progress.tally();
-    let time = took(progress.began_ms.unwrap_or(progress.now_ms), progress.now_ms);
+    let began = progress.began_ms.unwrap_or(progress.now_ms);
+    let time = unbroken(progress.now_ms.saturating_sub(began) / 1000);
     let so_far = format!("{} of {}", number(tally.done), count(tally.all, "action"));
     let (tone, mark, text) = match outcome {
         "done" if tally.left_out == 0 => (Tone::Good, "✓", format!("done: {so_far} in {time}")),
@@ -185,7 +188,7 @@ fn end(progress: &Progress, outcome: &str, achieved_ms: u64, bound_ms: u64) -> B
         let percent = achieved_ms.saturating_mul(100).div_ceil(bound_ms);
         line = line.dim(format!(
             "  (no run could have been shorter than {}: {percent}% of it)",
-            duration(bound_ms / 1000)
+            unbroken(bound_ms / 1000)
         ));
     }
     Block::item(tone, mark, line)

@@ -1,10 +1,11 @@
 //! The lines of the view, from how far the run is. Pure: the same progress, time and terminal give the same text.
 
 use crate::apply::Verb;
+use crate::model::Role;
 use crate::report::doc::{Line, Tone};
 use crate::report::page::{Style, cut};
 use crate::report::progress::{Progress, Running};
-use crate::text::{count, duration, fold_hosts, number, pad, sanitize, width};
+use crate::text::{count, duration, fold_hosts, number, pad, sanitize, truncate, width};
 use std::collections::BTreeMap;
 
 /// Stages that are shown, at most.
@@ -44,8 +45,8 @@ pub(super) fn render(progress: &Progress, eta: Eta, now_ms: u64, style: &Style) 
     shown.sort_by_key(|group| group.step);
     let names = shown.iter().map(|group| width(&progress.spec.steps[group.step].id));
     let names = names.max().unwrap_or(0);
-    let room = style.width.saturating_sub(names + TIME + 10) / 2;
-    let hosts: Vec<String> = shown.iter().map(|group| named(&group.hosts, room)).collect();
+    let room = style.width.saturating_sub(names + TIME + 10) * 3 / 4;
+    let hosts: Vec<String> = shown.iter().map(|group| named(progress, &group.hosts, room, style)).collect();
     let wide = hosts.iter().map(|it| width(it)).max().unwrap_or(0);
     for (group, hosts) in shown.iter().zip(&hosts) {
         let id = &progress.spec.steps[group.step].id;
@@ -112,7 +113,7 @@ fn stage_line(progress: &Progress, stage: usize, now_ms: u64, style: &Style) -> 
         .plain(format!("  {:>TIME$}", took(began, now_ms)));
     let mark = if style.unicode { "● " } else { "* " };
     let room = style.width.saturating_sub(width(mark) + width(&tail.text()) + 2);
-    let title = crate::text::truncate(&sanitize(&title), room, dots(style));
+    let title = truncate(&sanitize(&title), room, dots(style));
     let mut line = Line::new()
         .tone(Tone::Info, mark)
         .strong(&title)
@@ -135,24 +136,34 @@ fn note(line: Line, running: &Running, now_ms: u64) -> Line {
     }
 }
 
-/// Hosts in so many columns: their names, folded, or the first and how many more.
-pub(super) fn named(hosts: &[&str], room: usize) -> String {
+/// Hosts in so many columns: their names, folded, or how many of which role.
+fn named(progress: &Progress, hosts: &[&str], room: usize, style: &Style) -> String {
     let folded = sanitize(&fold_hosts(hosts));
     if width(&folded) <= room {
         return folded;
     }
-    match hosts {
-        [] => String::new(),
-        [only] => crate::text::truncate(&sanitize(only), room, "…"),
-        [first, rest @ ..] => {
-            let more = format!(" + {} more", number(rest.len()));
-            let first = crate::text::truncate(&sanitize(first), room.saturating_sub(width(&more)), "…");
-            format!("{first}{more}")
-        }
+    if let [only] = hosts {
+        return truncate(&sanitize(only), room, dots(style));
     }
+    let all = &progress.spec.hosts;
+    if hosts.len() == all.len() {
+        return format!("all {}", count(hosts.len(), "host"));
+    }
+    let of = |role: Option<Role>| {
+        let is = |name: &&&str| all.iter().any(|host| host.id == **name && host.role == role);
+        hosts.iter().filter(is).count()
+    };
+    let roles = [
+        (of(Some(Role::Manager)), "manager"),
+        (of(Some(Role::Worker)), "worker"),
+        (of(None), "host"),
+    ];
+    let parts = roles.into_iter().filter(|(n, _)| *n > 0);
+    let parts: Vec<String> = parts.map(|(n, noun)| count(n, noun)).collect();
+    truncate(&parts.join(", "), room, dots(style))
 }
 
-pub(super) fn took(start_ms: u64, now_ms: u64) -> String {
+fn took(start_ms: u64, now_ms: u64) -> String {
     duration(now_ms.saturating_sub(start_ms) / 1000)
 }
 
