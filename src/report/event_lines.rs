@@ -22,7 +22,11 @@ impl EventLines {
     /// Why nothing was written from some line on, when that is so. The run does not stop for it: the journal has
     /// everything that a run needs to go on.
     pub fn error(&self) -> Option<Arc<io::Error>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).error.clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .error
+            .clone()
     }
 }
 

@@ -6,6 +6,7 @@ use super::page::{Page, Style};
 use super::progress::{because, ended};
 use crate::apply::engine::Failure;
 use crate::apply::runner::ActionName;
+use crate::apply::scheduler::Frame;
 use crate::apply::{Outcome, RunResult, Verb};
 use crate::model::{Action, At, Host, Spec, Step, UndoKind};
 use crate::text::{count, fold_hosts, number};
@@ -62,6 +63,7 @@ struct View<'a> {
     actions: BTreeMap<&'a str, &'a Action>,
     steps: BTreeMap<&'a str, &'a Step>,
     hosts: BTreeMap<&'a str, &'a Host>,
+    lead: Option<&'a str>,
 }
 
 impl<'a> View<'a> {
@@ -73,6 +75,10 @@ impl<'a> View<'a> {
             actions: spec.actions.iter().map(|it| (it.id.as_str(), it)).collect(),
             steps: spec.steps.iter().map(|it| (it.id.as_str(), it)).collect(),
             hosts: spec.hosts.iter().map(|it| (it.id.as_str(), it)).collect(),
+            lead: Frame::forward(spec)
+                .lead()
+                .and_then(|lead| spec.hosts.get(lead as usize))
+                .map(|host| host.id.as_str()),
         }
     }
 
@@ -110,7 +116,8 @@ impl<'a> View<'a> {
         for failure in &self.result.failures {
             let step = |it: &Failure| self.actions.get(it.action.as_str()).map(|it| it.step.as_str());
             let alike = |known: &Failure| {
-                let same = (known.verb, known.end, &known.reason) == (failure.verb, failure.end, &failure.reason);
+                let same =
+                    (known.verb, known.end, &known.reason) == (failure.verb, failure.end, &failure.reason);
                 same && step(known) == step(failure)
             };
             match groups.iter_mut().find(|(known, _)| alike(known)) {
@@ -155,7 +162,8 @@ impl<'a> View<'a> {
             .collect();
         let mut facts = vec![("host", self.host(&about))];
         if step.at == At::Lead {
-            facts.push(("runs on", Line::from("the first manager, for that host")));
+            let lead = self.lead.unwrap_or("the first manager");
+            facts.push(("runs on", Line::from(format!("{lead}, for that host"))));
         }
         facts.push(("action", Line::from(format!("{}: {}", step.id, step.title))));
         facts.push(("command", self.command(step, failure)));
@@ -184,7 +192,11 @@ impl<'a> View<'a> {
             let digits: String = digits.chars().take(16).collect();
             let name = ActionName::new(&action.host, &step.id);
             let path = format!("/var/lib/mkectl/{digits}/actions/{name}/");
-            more.push(("its output", Line::new().info(path).dim(" on the host")));
+            let at = match step.at {
+                At::Lead => self.lead.unwrap_or("the first manager"),
+                _ => action.host.as_str(),
+            };
+            more.push(("its output", Line::new().info(path).dim(format!(" on {at}"))));
         }
         if !self.names.logs.is_empty() {
             more.push(("logs", Line::new().info(self.names.logs)));
@@ -220,49 +232,74 @@ impl<'a> View<'a> {
         Line::new().plain(what).dim(format!(", attempt {attempt}"))
     }
 
-    /// What was done of each stage, and what was not.
+    /// What was done of each stage, and what was not; after a rollback what was undone.
     fn stages(&self) -> Vec<Block> {
-        let book = &self.result.book;
         let mut table = Table::new(&["", "stage", "done", "not done"]);
         for stage in &self.spec.stages {
-            let of = |it: &&Action| self.steps.get(it.step.as_str()).is_some_and(|step| step.stage == stage.id);
+            let of = |it: &&Action| {
+                self.steps
+                    .get(it.step.as_str())
+                    .is_some_and(|step| step.stage == stage.id)
+            };
             let mine: Vec<&Action> = self.spec.actions.iter().filter(of).collect();
             if mine.is_empty() {
                 continue;
             }
-            let n = |is: &dyn Fn(&Action) -> bool| mine.iter().filter(|it| is(it)).count();
-            let done = n(&|it| book.done.contains_key(&it.id) && !book.undone.contains(&it.id));
-            let undone = n(&|it| book.undone.contains(&it.id));
-            let failed = n(&|it| book.failed.contains_key(&it.id) && !book.undone.contains(&it.id));
-            let untouched = n(&|it| !book.intents.contains(&it.id) && !book.left_out.contains(&it.host));
-            let out = n(&|it| !book.intents.contains(&it.id) && book.left_out.contains(&it.host));
-            let open = mine.len() - done - undone - failed - untouched - out;
-            let mut rest = Vec::new();
-            for (n, what) in [
-                (undone, "undone"),
-                (failed, "failed"),
-                (open, "begun"),
-                (out, "left out"),
-                (untouched, "not begun"),
-            ] {
-                if n > 0 {
-                    rest.push(format!("{} {what}", number(n)));
-                }
-            }
-            let (tone, mark) = match () {
-                () if failed > 0 => (Tone::Danger, "✗"),
-                () if done == mine.len() => (Tone::Good, "✓"),
-                () if untouched == mine.len() => (Tone::Dim, "·"),
-                () => (Tone::Warn, "!"),
+            let (tone, mark, done, rest) = match self.back() {
+                false => self.forward(&mine),
+                true => self.backward(&mine),
             };
             table.row([
                 Line::new().tone(tone, mark),
                 Line::from(stage.title.as_str()),
-                Line::from(format!("{} of {}", number(done), number(mine.len()))),
-                Line::new().dim(rest.join(", ")),
+                Line::from(done),
+                Line::new().dim(rest),
             ]);
         }
         vec![Block::Table(table)]
+    }
+
+    fn forward(&self, mine: &[&Action]) -> (Tone, &'static str, String, String) {
+        let book = &self.result.book;
+        let n = |is: &dyn Fn(&Action) -> bool| mine.iter().filter(|it| is(it)).count();
+        let done = n(&|it| book.done.contains_key(&it.id));
+        let failed = n(&|it| book.failed.contains_key(&it.id));
+        let untouched = n(&|it| !book.intents.contains(&it.id) && !book.left_out.contains(&it.host));
+        let out = n(&|it| !book.intents.contains(&it.id) && book.left_out.contains(&it.host));
+        let open = mine.len().saturating_sub(done + failed + untouched + out);
+        let rest = counted(&[
+            (failed, "failed"),
+            (open, "begun"),
+            (out, "left out"),
+            (untouched, "not begun"),
+        ]);
+        let (tone, mark) = match () {
+            () if failed > 0 => (Tone::Danger, "✗"),
+            () if done == mine.len() => (Tone::Good, "✓"),
+            () if untouched == mine.len() => (Tone::Dim, "·"),
+            () => (Tone::Warn, "!"),
+        };
+        let done = format!("{} of {}", number(done), number(mine.len()));
+        (tone, mark, done, rest)
+    }
+
+    fn backward(&self, mine: &[&Action]) -> (Tone, &'static str, String, String) {
+        let book = &self.result.book;
+        let has_undo = |it: &Action| {
+            let step = self.steps.get(it.step.as_str());
+            step.is_some_and(|step| step.undo.kind == UndoKind::Script)
+        };
+        let n = |is: &dyn Fn(&Action) -> bool| mine.iter().filter(|it| is(it)).count();
+        let undone = n(&|it| book.undone.contains(&it.id));
+        let nothing = n(&|it| book.intents.contains(&it.id) && !has_undo(it));
+        let left = n(&|it| book.intents.contains(&it.id) && has_undo(it) && !book.undone.contains(&it.id));
+        let rest = counted(&[(left, "not undone"), (nothing, "with nothing to undo")]);
+        let (tone, mark) = match () {
+            () if left > 0 => (Tone::Danger, "✗"),
+            () if undone + nothing == 0 => return (Tone::Dim, "·", "not begun".to_owned(), rest),
+            () => (Tone::Good, "✓"),
+        };
+        (tone, mark, format!("{} undone", number(undone)), rest)
     }
 
     /// What runs on, what was left out, what was not undone.
@@ -292,25 +329,32 @@ impl<'a> View<'a> {
 
     fn state(&self) -> Vec<Block> {
         let crossed = self.result.book.crossed(self.spec);
-        let mut blocks = Vec::new();
-        let text = match (&self.result.outcome, crossed) {
-            (Outcome::RolledBack, _) => {
-                "every change was undone, and each host was compared with what was recorded of it before".to_owned()
+        let text = match &self.result.outcome {
+            Outcome::RolledBack => {
+                "every change was undone, and each host was compared with what was recorded of it before"
             }
-            (_, it) if !it.changed => "nothing was changed: MKE 3 serves as before".to_owned(),
-            (_, it) if it.no_return => {
-                let why = self.impossible();
-                format!("the point of no return is behind: there is no rollback{why}")
-            }
-            (_, it) if it.users_wrote => {
-                format!("users may have written through the new API: a rollback loses {}", self.loses())
-            }
-            _ => match self.loses() {
-                loses if loses == "nothing" || loses.is_empty() => "a rollback loses nothing".to_owned(),
-                loses => format!("a rollback loses {loses}"),
-            },
+            _ if !crossed.changed => "nothing was changed: MKE 3 serves as before",
+            _ if crossed.no_return => "the point of no return is behind: there is no rollback",
+            _ if crossed.users_wrote => "users may have written through the new API already",
+            _ => "no user has written through the new API yet",
         };
-        blocks.push(Block::text(text));
+        let mut blocks = vec![Block::text(text)];
+        if crossed.no_return {
+            blocks.push(Block::deeper(self.impossible()));
+            return blocks;
+        }
+        if !crossed.changed || self.result.outcome == Outcome::RolledBack {
+            return blocks;
+        }
+        let loses = self.loses();
+        blocks.push(Block::text(match loses.is_empty() {
+            true => "a rollback loses nothing",
+            false => "a rollback loses",
+        }));
+        for (title, what) in loses {
+            let text = Line::new().dim(format!("{title}: ")).plain(what);
+            blocks.push(Block::item(Tone::Warn, "-", text));
+        }
         blocks
     }
 
@@ -322,11 +366,11 @@ impl<'a> View<'a> {
             step.undo.kind == UndoKind::Impossible && mine.any(|it| begun.contains(&it.id))
         };
         let step = self.spec.steps.iter().rfind(of);
-        step.map_or_else(String::new, |step| format!(", {}", step.undo.why))
+        step.map_or_else(String::new, |step| step.undo.why.clone())
     }
 
-    /// What undoing the latest stage that was begun loses.
-    fn loses(&self) -> String {
+    /// What undoing loses, by the stages that were begun: each adds to those before it.
+    fn loses(&self) -> Vec<(&'a str, &'a str)> {
         let begun: BTreeSet<&str> = self
             .result
             .book
@@ -336,19 +380,36 @@ impl<'a> View<'a> {
             .filter_map(|action| self.steps.get(action.step.as_str()))
             .map(|step| step.stage.as_str())
             .collect();
-        let latest = self.spec.stages.iter().rfind(|stage| begun.contains(stage.id.as_str()));
-        latest.map_or_else(String::new, |stage| stage.undo_loses.clone())
+        let mut loses: Vec<(&str, &str)> = Vec::new();
+        for stage in self
+            .spec
+            .stages
+            .iter()
+            .filter(|stage| begun.contains(stage.id.as_str()))
+        {
+            let what = stage.undo_loses.as_str();
+            if !what.is_empty() && what != "nothing" && loses.iter().all(|(_, known)| *known != what) {
+                loses.push((&stage.title, what));
+            }
+        }
+        loses
     }
 
     /// Commands, the likely one first.
     fn next(&self) -> Vec<Block> {
         let plan = self.names.plan;
         let crossed = self.result.book.crossed(self.spec);
-        let resume = (format!("mkectl apply {plan} --resume"), "goes on where this run stopped");
+        let resume = (
+            format!("mkectl apply {plan} --resume"),
+            "goes on where this run stopped",
+        );
         let again = (format!("mkectl apply {plan} --resume"), "tries again");
         let back = (format!("mkectl rollback {plan}"), "undoes everything");
         let on_back = (format!("mkectl rollback {plan}"), "goes on with the rollback");
-        let status = (format!("mkectl status {plan}"), "looks at the hosts and says what is true there");
+        let status = (
+            format!("mkectl status {plan}"),
+            "looks at the hosts and says what is true there",
+        );
         let hosts = (
             format!("mkectl apply {plan} --resume"),
             "takes the hosts in that were left out, once they are repaired",
@@ -380,6 +441,13 @@ impl<'a> View<'a> {
         }
         vec![Block::Table(table)]
     }
+}
+
+/// `1 failed, 5 not begun`, without what there is none of.
+fn counted(parts: &[(usize, &str)]) -> String {
+    let parts = parts.iter().filter(|(n, _)| *n > 0);
+    let parts: Vec<String> = parts.map(|(n, what)| format!("{} {what}", number(*n))).collect();
+    parts.join(", ")
 }
 
 /// Ids, the first few of them.

@@ -148,7 +148,10 @@ impl Log {
         }
         let line = format(self.form, level, self.seconds, message);
         // There is nowhere to report a failure of that to; the journal has everything.
-        let _ = self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush());
+        let _ = self
+            .out
+            .write_all(line.as_bytes())
+            .and_then(|()| self.out.flush());
     }
 
     fn take(&mut self, line: &Line) {
@@ -265,7 +268,11 @@ impl Log {
                 doubtful,
                 ..
             } => {
-                let doubt = if *doubtful { ", which may have begun before" } else { "" };
+                let doubt = if *doubtful {
+                    ", which may have begun before"
+                } else {
+                    ""
+                };
                 let text = format!("{} attempt {attempt}{doubt}", word(*verb));
                 self.host_line(Level::Debug, action, &text);
             }
@@ -346,8 +353,13 @@ impl Log {
     }
 
     fn again(&mut self, action: &str, attempt: u32, after_ms: u64, why: &str) {
-        let text = format!("{why}; attempt {attempt} in {}", duration(after_ms.div_ceil(1000)));
-        let Some(at) = self.progress.place(action) else { return };
+        let text = format!(
+            "{why}; attempt {attempt} in {}",
+            duration(after_ms.div_ceil(1000))
+        );
+        let Some(at) = self.progress.place(action) else {
+            return;
+        };
         let step = self.progress.step[at];
         self.retries[step] = self.retries[step].saturating_add(1);
         let level = match self.retries[step] {
@@ -451,7 +463,10 @@ impl Log {
         let began = self.progress.began_ms.unwrap_or(self.progress.now_ms);
         let time = duration(self.progress.now_ms.saturating_sub(began) / 1000);
         let cluster = &self.progress.spec.cluster;
-        let (from, to) = (known(&cluster.from.mke).to_owned(), known(&cluster.to.mke).to_owned());
+        let (from, to) = (
+            known(&cluster.from.mke).to_owned(),
+            known(&cluster.to.mke).to_owned(),
+        );
         let tally = self.progress.tally();
         self.say(Level::Info, &format!("==> Finished in {time}"));
         let error = self.error.take();
@@ -513,4 +528,40 @@ fn signal(interrupt: Interrupt) -> &'static str {
 
 pub(super) fn known(version: &str) -> &str {
     if version.is_empty() { "unknown" } else { version }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_whatever_is_in_it() {
+        let line = format(Form::Text, Level::Warn, 106, "one\nFATA[0000] two\u{1b}[2J");
+        assert_eq!(line, "WARN[0106] one FATA[0000] two\u{FFFD}[2J\n");
+        assert_eq!(format(Form::Text, Level::Trace, 12345, "x"), "TRAC[12345] x\n");
+        let line = format(Form::Json, Level::Fatal, 7, "a \"b\"\n");
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let expected = serde_json::json!({"level": "fatal", "msg": "a \"b\" ", "seconds": 7});
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn hosts_are_named_as_the_real_tool_names_them() {
+        let mut host = Host {
+            id: "m".to_owned(),
+            role: None,
+            address: "54.151.30.20".to_owned(),
+            port: 22,
+            user: String::new(),
+            key_path: String::new(),
+            bastion: None,
+            host_keys: Vec::new(),
+            machine_id: String::new(),
+            fields: Default::default(),
+            facts: Default::default(),
+        };
+        assert_eq!(ssh(&host), "[ssh] 54.151.30.20:22");
+        host.address = "fd00::1".to_owned();
+        assert_eq!(ssh(&host), "[ssh] [fd00::1]:22");
+    }
 }

@@ -43,7 +43,12 @@ pub fn render(spec: &Spec, book: &Book) -> String {
 
 /// Whether all actions of the steps that `which` picks are done; false when there are none.
 fn done(spec: &Spec, book: &Book, which: impl Fn(&crate::model::Step) -> bool) -> Option<bool> {
-    let steps: Vec<&str> = spec.steps.iter().filter(|it| which(it)).map(|it| it.id.as_str()).collect();
+    let steps: Vec<&str> = spec
+        .steps
+        .iter()
+        .filter(|it| which(it))
+        .map(|it| it.id.as_str())
+        .collect();
     let mut mine = spec
         .actions
         .iter()
@@ -72,9 +77,8 @@ fn configuration(spec: &Spec, book: &Book) -> Vec<String> {
     let mut lines = Vec::new();
     let whole = settings.is_empty() && flags.is_empty() && in_profiles.is_empty();
     if whole {
-        lines.push(
-            "All MKE 3 TOML settings were successfully converted into MKE 4 YAML settings.".to_owned(),
-        );
+        lines
+            .push("All MKE 3 TOML settings were successfully converted into MKE 4 YAML settings.".to_owned());
     }
     if !settings.is_empty() {
         lines.push(
@@ -116,7 +120,12 @@ fn configuration(spec: &Spec, book: &Book) -> Vec<String> {
 
 fn flag(row: &FlagRow, profile: &str, place: &str) -> String {
     let component: Component = row.component;
-    format!("- {profile}{} {}{place}: {}", component.name(), row.flag, row.reason)
+    format!(
+        "- {profile}{} {}{place}: {}",
+        component.name(),
+        row.flag,
+        row.reason
+    )
 }
 
 fn gap(lines: &mut Vec<String>) {
@@ -183,12 +192,16 @@ fn listed<'a>(rows: impl Iterator<Item = (&'a str, String)>, noun: &str) -> Vec<
 fn authorization(spec: &Spec, book: &Book) -> Vec<String> {
     let Some(rbac) = &spec.rbac else {
         return vec![
-            "The organizations and teams of the MKE3 cluster were not read, so none were translated.".to_owned(),
+            "The organizations and teams of the MKE3 cluster were not read, so none were translated."
+                .to_owned(),
         ];
     };
     let counts = &rbac.counts;
     let mut lines = vec![
-        format!("Organizations found in the MKE3 cluster: {}", counts.organizations),
+        format!(
+            "Organizations found in the MKE3 cluster: {}",
+            counts.organizations
+        ),
         format!("Teams found in the MKE3 cluster: {}", counts.teams),
         String::new(),
     ];

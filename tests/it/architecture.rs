@@ -31,7 +31,16 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("lab", with(&["source", "ssh"])),
         (
             "cli",
-            with(&["catalogue", "source", "convert", "plan", "ssh", "apply", "report", "lab"]),
+            with(&[
+                "catalogue",
+                "source",
+                "convert",
+                "plan",
+                "ssh",
+                "apply",
+                "report",
+                "lab",
+            ]),
         ),
     ])
 }

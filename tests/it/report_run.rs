@@ -115,7 +115,10 @@ async fn log_lines_do_not_grow_with_the_hosts() {
         "{info} lines for {steps} steps"
     );
     let debug = log_of(&shown, Level::Debug);
-    let outputs = debug.lines().filter(|line| line.contains("| a line of output")).count();
+    let outputs = debug
+        .lines()
+        .filter(|line| line.contains("| a line of output"))
+        .count();
     assert_eq!(outputs, spec().actions.len(), "output is there at debug");
     let warn = log_of(&shown, Level::Warn);
     assert_eq!(warn, "", "nothing went wrong");
@@ -149,7 +152,46 @@ async fn a_rollback_is_logged_in_the_words_of_the_real_tool() {
         .filter(|line| expected.contains(line))
         .collect();
     assert_eq!(said, expected);
-    assert!(text.ends_with(&format!("{}\n", &expected[7][5..])), "the last line says why");
+    assert!(
+        text.ends_with(&format!("{}\n", &expected[7][5..])),
+        "the last line says why"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_by_command_is_no_failure_of_an_upgrade() {
+    let first = Show {
+        until: Some("quiesce"),
+        ..Show::new(&spec())
+    };
+    let first = first.run().await;
+    let back = || Show {
+        direction: mkectl::apply::engine::Direction::Back,
+        earlier: first.journal.clone(),
+        ..Show::new(&spec())
+    };
+    let shown = back().run().await;
+    assert_eq!(shown.result.outcome, Outcome::RolledBack);
+    let text = logged(&back(), Form::Text, Level::Info, &shown.lines);
+    assert!(!text.contains("upgradeErr") && !text.contains("FATA"), "{text}");
+    assert!(text.contains("Step 1 of 2: [Rollback Upgrade Tasks]\n"), "{text}");
+    let end = text.lines().last().unwrap();
+    assert!(
+        end.ends_with("Rollback to MKE version 3.8.5 completed successfully ..."),
+        "{end}"
+    );
+    // A rollback that stops half-way says so, and the next one goes on with what is left.
+    let half = back()
+        .fault(Verb::Undo, "manager-01/stop-kv", Fault::Fail)
+        .run()
+        .await;
+    let text = logged(&back(), Form::Text, Level::Info, &half.lines);
+    let left = half.result.remaining.len();
+    let end = text.lines().last().unwrap();
+    assert!(
+        end.starts_with("FATA") && end.ends_with(&format!("is not complete: {left} undos remain")),
+        "{end}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,7 +215,9 @@ async fn every_event_is_written_and_fits_the_schema() {
         .fault(Verb::Run, "worker-02/prepull", Fault::Temporary(1))
         .fault(Verb::Run, "manager-02/join-controller", Fault::Fail);
     let clock = Arc::new(play::Fast(tokio::time::Instant::now(), 1));
-    let shown = show.to(clock, vec![Arc::clone(&lines) as Arc<dyn Subscriber>]).await;
+    let shown = show
+        .to(clock, vec![Arc::clone(&lines) as Arc<dyn Subscriber>])
+        .await;
     assert_eq!(shown.result.outcome, Outcome::RolledBack);
     assert!(lines.error().is_none());
     let text = out.text();
@@ -248,7 +292,12 @@ async fn a_failure_names_what_a_person_needs() {
     assert_eq!(shown.result.outcome, Outcome::Paused);
     let text = failure_text(&shown.result, 100);
     insta::assert_snapshot!("failure_paused", text);
-    let host = spec().hosts.iter().find(|it| it.id == "manager-02").unwrap().clone();
+    let host = spec()
+        .hosts
+        .iter()
+        .find(|it| it.id == "manager-02")
+        .unwrap()
+        .clone();
     for part in [
         failed,
         &format!("{}:{}", host.address, host.port),
@@ -275,7 +324,11 @@ async fn each_outcome_says_how_to_go_on() {
     let show = || Show::new(&spec());
     let cases = [
         // Nothing was changed by the first action of the plan that fails.
-        (show().fault(Verb::Run, "manager-01/join-controller", Fault::Fail), Outcome::Done, vec![]),
+        (
+            show().fault(Verb::Run, "manager-01/join-controller", Fault::Fail),
+            Outcome::Done,
+            vec![],
+        ),
         (
             show().fault(Verb::Run, "worker-03/join-worker", Fault::Fail),
             Outcome::Done,
@@ -355,12 +408,28 @@ async fn a_run_report_adds_up() {
     // A chain of actions one after the other, none before the one that it waits for has ended.
     let path = &report.critical_path;
     assert!(path.len() > 10);
-    assert!(path.windows(2).all(|pair| pair[0].end_ms <= pair[1].start_ms), "{path:#?}");
+    assert!(
+        path.windows(2).all(|pair| pair[0].end_ms <= pair[1].start_ms),
+        "{path:#?}"
+    );
     let length: u64 = path.iter().map(|it| it.end_ms - it.start_ms).sum();
-    assert!(length <= report.bound_ms && length * 2 > report.bound_ms, "{length}");
+    assert!(
+        length <= report.bound_ms && length * 2 > report.bound_ms,
+        "{length}"
+    );
     // What was kept for a way back is gone once there is none.
-    assert!(report.copies.iter().all(|it| it.keep == mkectl::model::Keep::Kept));
-    assert!(report.copies.iter().any(|it| it.action.ends_with("/backup-mke3") && it.secret));
+    assert!(
+        report
+            .copies
+            .iter()
+            .all(|it| it.keep == mkectl::model::Keep::Kept)
+    );
+    assert!(
+        report
+            .copies
+            .iter()
+            .any(|it| it.action.ends_with("/backup-mke3") && it.secret)
+    );
 
     let schema = jsonschema::validator_for(&run_report::schema()).unwrap();
     let json: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
@@ -376,7 +445,11 @@ async fn a_run_report_adds_up() {
     };
     let shown = shown.run().await;
     let report = RunReport::new(&spec(), "sha256:plan", "run-1", &shown.result);
-    let snapshot = report.copies.iter().find(|it| it.action.ends_with("/final-snapshot")).unwrap();
+    let snapshot = report
+        .copies
+        .iter()
+        .find(|it| it.action.ends_with("/final-snapshot"))
+        .unwrap();
     assert_eq!(snapshot.keep, mkectl::model::Keep::Commit);
     assert!(snapshot.secret && snapshot.path.starts_with("/var/lib/mkectl/"));
 }
@@ -410,7 +483,10 @@ async fn the_view_says_what_runs_and_how_long_it_still_takes() {
         views.push_str(&format!("--- {percent}%\n{}\n", lines.join("\n")));
     }
     let (above, lines) = screen_at(&shown, end, &style(80));
-    views.push_str(&format!("--- at the end\n{}\n--- above\n{above}", lines.join("\n")));
+    views.push_str(&format!(
+        "--- at the end\n{}\n--- above\n{above}",
+        lines.join("\n")
+    ));
     harmless(&views);
     insta::assert_snapshot!("live_80", views);
     let ascii = Style {
@@ -492,10 +568,16 @@ async fn a_resumed_run_starts_where_the_earlier_one_stopped() {
     assert!(above.contains(&format!("going on: {done} of")), "{above}");
     let lines = screen.lines(shown.lines[0].ms, &style(80));
     let all = spec().actions.len();
-    assert!(lines.concat().contains(&format!("{done}/{all} actions")), "{lines:?}");
+    assert!(
+        lines.concat().contains(&format!("{done}/{all} actions")),
+        "{lines:?}"
+    );
     shown.lines[1..].iter().for_each(|line| {
         screen.take(line, &style(80));
     });
     let lines = screen.lines(shown.lines.last().unwrap().ms, &style(80));
-    assert!(lines.concat().contains(&format!("100%  {all}/{all} actions")), "{lines:?}");
+    assert!(
+        lines.concat().contains(&format!("100%  {all}/{all} actions")),
+        "{lines:?}"
+    );
 }

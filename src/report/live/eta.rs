@@ -20,7 +20,12 @@ pub(super) struct Way<'a> {
 }
 
 impl<'a> Way<'a> {
-    pub(super) fn new(frame: &Frame<'_>, indexed: &'a Indexed<'a>, progress: &Progress, width: u32) -> Way<'a> {
+    pub(super) fn new(
+        frame: &Frame<'_>,
+        indexed: &'a Indexed<'a>,
+        progress: &Progress,
+        width: u32,
+    ) -> Way<'a> {
         let rows = frame.rows().actions.iter();
         Way {
             load: frame.workload(indexed),

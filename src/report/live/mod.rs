@@ -143,7 +143,9 @@ impl Live {
     /// Writes a text above the view, such as a log line; it ends with a line break or gets one.
     pub fn print(&self, text: &str) {
         let mut shown = self.shared.lock();
-        shown.above.push(Above::Text(text.trim_end_matches('\n').to_owned()));
+        shown
+            .above
+            .push(Above::Text(text.trim_end_matches('\n').to_owned()));
         drop(shown);
         self.shared.changed.notify_one();
     }

@@ -29,7 +29,9 @@ pub(super) fn of(progress: &Progress, line: &EventLine, news: &News) -> Vec<Bloc
             let hosts = count(progress.spec.hosts.len(), "host");
             let at_once = count(*width as usize, "connection");
             let text = format!("{what} on {hosts}, {at_once} at once");
-            blocks.push(Block::text(Line::new().strong(name(progress)).plain(": ").plain(text)));
+            blocks.push(Block::text(
+                Line::new().strong(name(progress)).plain(": ").plain(text),
+            ));
         }
         Event::ActionEnd {
             action,
@@ -42,10 +44,11 @@ pub(super) fn of(progress: &Progress, line: &EventLine, news: &News) -> Vec<Bloc
                 Verb::Run => "",
                 Verb::Undo => "undo of ",
             };
-            let mut text = Line::new()
-                .plain(what)
-                .strong(action)
-                .plain(format!(" {} after {}", ended(*end), unbroken(elapsed_ms / 1000)));
+            let mut text = Line::new().plain(what).strong(action).plain(format!(
+                " {} after {}",
+                ended(*end),
+                unbroken(elapsed_ms / 1000)
+            ));
             if let Some(reason) = reason {
                 text = text.plain(": ").plain(because(reason));
             }
@@ -69,7 +72,11 @@ pub(super) fn of(progress: &Progress, line: &EventLine, news: &News) -> Vec<Bloc
         }
         Event::Interrupted { interrupt, reaction } => {
             let running = count(progress.running.len(), "action");
-            blocks.push(Block::item(Tone::Warn, "!", interrupted(*interrupt, *reaction, &running)));
+            blocks.push(Block::item(
+                Tone::Warn,
+                "!",
+                interrupted(*interrupt, *reaction, &running),
+            ));
         }
         Event::Decided { cause, decision, .. } => blocks.extend(decided(*cause, *decision)),
         Event::RollbackStart { undos, loses } => {
@@ -97,7 +104,10 @@ pub(super) fn of(progress: &Progress, line: &EventLine, news: &News) -> Vec<Bloc
         };
         let done = count(tally.done, "action").replace(' ', "\u{a0}");
         let time = unbroken(ms / 1000);
-        let mut text = Line::new().plain(undo).plain(title).dim(format!("  {done}, {time}"));
+        let mut text = Line::new()
+            .plain(undo)
+            .plain(title)
+            .dim(format!("  {done}, {time}"));
         if tally.left_out > 0 {
             text = text.tone(Tone::Warn, format!("  {} left out", number(tally.left_out)));
         }

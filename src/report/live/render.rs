@@ -43,10 +43,15 @@ pub(super) fn render(progress: &Progress, eta: Eta, now_ms: u64, style: &Style) 
     shown.sort_by_key(|group| (group.oldest.start_ms, group.step));
     let rest = shown.split_off(shown.len().min(STEPS));
     shown.sort_by_key(|group| group.step);
-    let names = shown.iter().map(|group| width(&progress.spec.steps[group.step].id));
+    let names = shown
+        .iter()
+        .map(|group| width(&progress.spec.steps[group.step].id));
     let names = names.max().unwrap_or(0);
     let room = style.width.saturating_sub(names + TIME + 10) * 3 / 4;
-    let hosts: Vec<String> = shown.iter().map(|group| named(progress, &group.hosts, room, style)).collect();
+    let hosts: Vec<String> = shown
+        .iter()
+        .map(|group| named(progress, &group.hosts, room, style))
+        .collect();
     let wide = hosts.iter().map(|it| width(it)).max().unwrap_or(0);
     for (group, hosts) in shown.iter().zip(&hosts) {
         let id = &progress.spec.steps[group.step].id;

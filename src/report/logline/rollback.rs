@@ -35,7 +35,9 @@ impl Rollback {
     fn undos(&self, progress: &Progress, step: usize) -> (usize, usize) {
         let rows = progress.steps.iter().zip(&progress.stage);
         let mine = rows.filter(|(_, stage)| self.preparation[**stage] == (step == 1));
-        mine.fold((0, 0), |(all, done), (row, _)| (all + row.tally.all, done + row.tally.done))
+        mine.fold((0, 0), |(all, done), (row, _)| {
+            (all + row.tally.all, done + row.tally.done)
+        })
     }
 
     /// What is new.

@@ -150,8 +150,8 @@ impl RunReport {
         let rows = Rows::new(spec, result);
         let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let estimate = |step: &Step| u64::from(step.estimate_s) * 1000;
-        let percent = (result.bound_ms > 0)
-            .then(|| result.achieved_ms.saturating_mul(100).div_ceil(result.bound_ms));
+        let percent =
+            (result.bound_ms > 0).then(|| result.achieved_ms.saturating_mul(100).div_ceil(result.bound_ms));
         let steps = rows.steps();
         RunReport {
             kind: REPORT_KIND.to_owned(),
@@ -203,7 +203,9 @@ pub fn schema() -> serde_json::Value {
 
 fn median(sorted: &[(u64, &str)]) -> u64 {
     // The lower one of two, so that with two hosts the slower one is the one that is behind.
-    sorted.get(sorted.len().saturating_sub(1) / 2).map_or(0, |it| it.0)
+    sorted
+        .get(sorted.len().saturating_sub(1) / 2)
+        .map_or(0, |it| it.0)
 }
 
 /// Times of a step by host, shortest first.
@@ -251,7 +253,9 @@ impl<'a> Rows<'a> {
             let Some(stage) = self.spec.stages.iter().position(|it| it.id == *id) else {
                 continue;
             };
-            let span = spans.entry((timing.verb, stage)).or_insert((timing.start_ms, timing.end_ms));
+            let span = spans
+                .entry((timing.verb, stage))
+                .or_insert((timing.start_ms, timing.end_ms));
             *span = (span.0.min(timing.start_ms), span.1.max(timing.end_ms));
         }
         let spans = spans.into_iter();
@@ -305,8 +309,9 @@ impl<'a> Rows<'a> {
     /// The longest chain of actions that ran forward.
     fn critical_path(&self) -> Vec<ActionTime> {
         let forward = self.all().filter(|(.., timing)| timing.verb == Verb::Run);
-        let ran: BTreeMap<&str, &crate::apply::engine::Timing> =
-            forward.map(|(.., timing)| (timing.action.as_str(), timing)).collect();
+        let ran: BTreeMap<&str, &crate::apply::engine::Timing> = forward
+            .map(|(.., timing)| (timing.action.as_str(), timing))
+            .collect();
         let frame = Frame::forward(self.spec);
         let Ok(indexed) = frame.indexed() else {
             return Vec::new();
@@ -319,7 +324,8 @@ impl<'a> Rows<'a> {
         }
         load.set_times(times);
         let path = load.critical_path().into_iter();
-        path.filter_map(|node| ran.get(indexed.id(node)).copied().map(row)).collect()
+        path.filter_map(|node| ran.get(indexed.id(node)).copied().map(row))
+            .collect()
     }
 }
 

@@ -13,13 +13,31 @@ const SHOWN: usize = 12;
 /// The report as text: what it took, the longest chain, slow steps and hosts, copies that were kept.
 pub fn render(report: &RunReport, style: &Style) -> String {
     let mut page = Page::new(style);
-    page.heading("Run report", &format!("{}, exit status {}", report.outcome, report.exit));
+    page.heading(
+        "Run report",
+        &format!("{}, exit status {}", report.outcome, report.exit),
+    );
     page.gap();
     page.blocks(&head(report));
     let sections = [
-        ("path", "Longest chain", "nothing could have been shorter without it", path(report)),
-        ("steps", "Steps", "by how long all their actions took together", steps(report)),
-        ("hosts", "Slowest hosts", "against the median of each step", hosts(report)),
+        (
+            "path",
+            "Longest chain",
+            "the run could not be shorter than this",
+            path(report),
+        ),
+        (
+            "steps",
+            "Steps",
+            "by how long all their actions took together",
+            steps(report),
+        ),
+        (
+            "hosts",
+            "Slowest hosts",
+            "against the median of each step",
+            hosts(report),
+        ),
         ("copies", "Copies that were kept", "", copies(&report.copies)),
     ];
     for (id, title, gist, blocks) in sections {
@@ -80,7 +98,11 @@ fn head(report: &RunReport) -> Vec<Block> {
         let text = Line::new()
             .plain(format!("{undo}{}  ", stage.stage))
             .strong(time(took))
-            .dim(format!("  from {} to {}", time(stage.start_ms), time(stage.end_ms)));
+            .dim(format!(
+                "  from {} to {}",
+                time(stage.start_ms),
+                time(stage.end_ms)
+            ));
         blocks.push(Block::item(Tone::Dim, "·", text));
     }
     blocks

@@ -29,14 +29,22 @@ fn open<'a>(spec: &'a Spec, book: &Book) -> BTreeMap<&'a str, Vec<&'a str>> {
 
 /// Hosts that a finding is about, in plan order.
 fn found<'a>(spec: &'a Spec, codes: &[&str]) -> Vec<&'a str> {
-    let findings = || spec.findings.iter().filter(|it| codes.contains(&it.code.as_str()));
+    let findings = || {
+        spec.findings
+            .iter()
+            .filter(|it| codes.contains(&it.code.as_str()))
+    };
     let is = |host: &&Host| {
         findings().any(|finding| {
             let subject = finding.subject.kind == SubjectKind::Host && finding.subject.name == host.id;
             subject || finding.hosts.contains(&host.id)
         })
     };
-    spec.hosts.iter().filter(is).map(|host| host.id.as_str()).collect()
+    spec.hosts
+        .iter()
+        .filter(is)
+        .map(|host| host.id.as_str())
+        .collect()
 }
 
 /// Whether the container engine may go.
@@ -48,13 +56,18 @@ pub(super) fn mcr(spec: &Spec, book: &Book) -> Vec<String> {
         reasons.push((foreign, "containers that are not part of MKE 3 run there"));
     }
     let remains: Vec<&str> = spec.hosts.iter().map(|host| host.id.as_str()).collect();
-    let remains: Vec<&str> = remains.into_iter().filter(|host| open.contains_key(host)).collect();
+    let remains: Vec<&str> = remains
+        .into_iter()
+        .filter(|host| open.contains_key(host))
+        .collect();
     if !remains.is_empty() {
         reasons.push((remains, "MKE 3 was not uninstalled there"));
     }
     let mut lines = Vec::new();
     if reasons.is_empty() {
         lines.push("MCR may safely be uninstalled".to_owned());
+    } else if open.len() == spec.hosts.len() {
+        lines.push("MCR may not be uninstalled until MKE 3 was uninstalled".to_owned());
     } else {
         let kept = |host: &&Host| reasons.iter().any(|(names, _)| names.contains(&host.id.as_str()));
         let others = spec.hosts.iter().filter(|host| !kept(host)).count();
@@ -87,7 +100,9 @@ pub(super) fn mke3(spec: &Spec, book: &Book) -> Vec<String> {
     };
     let open = open(spec, book);
     if open.is_empty() {
-        return vec![format!("{version} was uninstalled from the cluster successfully.")];
+        return vec![format!(
+            "{version} was uninstalled from the cluster successfully."
+        )];
     }
     // Nobody has given up the way back.
     let committed = spec.actions.iter().any(|action| {
@@ -127,7 +142,9 @@ pub(super) fn mke3(spec: &Spec, book: &Book) -> Vec<String> {
     }
     if open.len() < spec.hosts.len() {
         lines.push(String::new());
-        lines.push(format!("{version} was uninstalled from all other nodes successfully."));
+        lines.push(format!(
+            "{version} was uninstalled from all other nodes successfully."
+        ));
     }
     lines
 }

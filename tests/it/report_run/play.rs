@@ -106,7 +106,11 @@ pub struct Recorder {
 
 impl Subscriber for Recorder {
     fn line(&self, line: &Line) {
-        if let Event::ActionStart { action, verb: Verb::Run, .. } = &line.event
+        if let Event::ActionStart {
+            action,
+            verb: Verb::Run,
+            ..
+        } = &line.event
             && self.interrupt_at == Some(action.as_str())
             && let Some(stop) = &*self.stop.lock().unwrap()
         {
@@ -145,6 +149,7 @@ pub struct Show {
     pub policy: FailurePolicy,
     pub max_failed_workers: Option<u32>,
     pub until: Option<&'static str>,
+    pub direction: Direction,
     pub earlier: Vec<u8>,
     pub speed: u32,
 }
@@ -168,6 +173,7 @@ impl Show {
             policy: FailurePolicy::Auto,
             max_failed_workers: None,
             until: None,
+            direction: Direction::Forward,
             earlier: Vec::new(),
             speed: 1,
         }
@@ -220,7 +226,7 @@ impl Show {
             width: self.spec.estimate.width,
             until: self.until.map(str::to_owned),
             policy,
-            direction: Direction::Forward,
+            direction: self.direction,
             limits: Limits::default(),
             spec: self.spec,
         })

@@ -131,5 +131,8 @@ async fn a_worker_that_was_left_out_still_has_mke_3() {
     let mut book = whole(&spec());
     book.done.remove("worker-02/remove-leftovers");
     let text = render(&spec(), &book);
-    assert!(text.contains("- worker-02: remove-leftovers not done\n"), "{text}");
+    assert!(
+        text.contains("- worker-02: remove-leftovers not done\n"),
+        "{text}"
+    );
 }

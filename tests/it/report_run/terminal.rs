@@ -16,7 +16,7 @@ use std::time::Duration;
 mod generated;
 
 /// How many times faster than time.
-const SPEED: u32 = 100;
+const SPEED: u32 = 600;
 
 #[test]
 #[ignore = "plays half a minute on a terminal"]
@@ -52,10 +52,12 @@ fn two_hundred_hosts_on_a_terminal() {
             speed: SPEED,
             ..Show::new(&spec)
         };
-        let show = show
-            .fault(Verb::Run, worker(7), Fault::Fail)
-            .fault(Verb::Run, worker(9), Fault::Temporary(2));
-        let shown = show.to(clock, vec![Arc::clone(&live) as Arc<dyn Subscriber>]).await;
+        let show =
+            show.fault(Verb::Run, worker(7), Fault::Fail)
+                .fault(Verb::Run, worker(9), Fault::Temporary(2));
+        let shown = show
+            .to(clock, vec![Arc::clone(&live) as Arc<dyn Subscriber>])
+            .await;
         live.finish();
         assert!(shown.result.achieved_ms > 0);
         tokio::time::sleep(Duration::from_millis(10)).await;
