@@ -394,6 +394,10 @@ pub enum SchemaName {
     Facts,
     /// Recorded accounts.
     Accounts,
+    /// A line of `--events`.
+    Events,
+    /// The run report.
+    RunReport,
 }
 
 /// `schema`.

@@ -17,6 +17,7 @@ mod lab;
 mod pipeline;
 mod rbac;
 mod report;
+mod report_run;
 mod runner;
 mod scripts;
 mod scripts_quiesce;
