@@ -24,7 +24,10 @@ fn find<'a>(host: &'a Host, word: &str) -> Result<&'a Container, Failure> {
 /// The host's path behind a path of the container.
 fn outside(host: &Host, container: &Container, path: &str) -> Option<String> {
     if path.starts_with("/tmp/") && !path.split('/').any(|part| part == "..") {
-        let layer = format!("{}/{}/{}/diff", host.engine.root, host.engine.driver, container.id);
+        let layer = format!(
+            "{}/{}/{}/diff",
+            host.engine.root, host.engine.driver, container.id
+        );
         return Some(format!("{layer}{path}"));
     }
     container.mounts.iter().find_map(|mount| {
