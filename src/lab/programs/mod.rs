@@ -9,6 +9,7 @@ mod docker;
 mod etcd;
 mod firewall;
 mod kernel;
+pub(crate) mod kubectl;
 mod openssl;
 mod systemctl;
 mod systemd_run;
