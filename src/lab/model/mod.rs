@@ -8,6 +8,7 @@ mod agents;
 mod container;
 pub mod etcd;
 mod host;
+pub mod k0s;
 pub mod kube;
 mod links;
 mod netfilter;
@@ -61,6 +62,8 @@ pub struct State {
     pub unserved: BTreeSet<String>,
     /// Accounts of the auth store by name.
     pub accounts: BTreeMap<String, Account>,
+    /// k0s on hosts, with the etcd and the API of its controllers.
+    pub k0s: k0s::K0s,
     /// Calls that the simulation could not answer, in order: `HOST: PROGRAM ARGUMENTS: why`.
     pub unmodelled: Vec<String>,
     /// A crash that is to come.
@@ -119,6 +122,7 @@ impl State {
         self.reconcile_swarm();
         self.heal();
         self.tick_etcd();
+        self.tick_k0s();
     }
 }
 

@@ -6,11 +6,13 @@
 mod args;
 mod curl;
 mod docker;
-mod ip;
-mod iptables;
 mod etcd;
 mod firewall;
+mod ip;
+mod iptables;
+mod k0s;
 mod kernel;
+pub(crate) mod kubectl;
 mod openssl;
 mod systemctl;
 mod systemd_run;
@@ -96,6 +98,12 @@ fn tools() -> Vec<&'static dyn Tool> {
     vec![
         &curl::Curl,
         &docker::Docker,
+        &etcd::Etcdutl,
+        &firewall::FirewallCmd,
+        &kernel::Modprobe,
+        &openssl::Openssl,
+        &kernel::Sysctl,
+        &k0s::K0s,
         &ip::Ip,
         &iptables::Iptables("ip6tables"),
         &iptables::Iptables("ip6tables-legacy"),
@@ -115,11 +123,6 @@ fn tools() -> Vec<&'static dyn Tool> {
         &iptables::Iptables("iptables-nft-save"),
         &iptables::Iptables("iptables-restore"),
         &iptables::Iptables("iptables-save"),
-        &etcd::Etcdutl,
-        &firewall::FirewallCmd,
-        &kernel::Modprobe,
-        &openssl::Openssl,
-        &kernel::Sysctl,
         &systemctl::Systemctl,
         &systemd_run::SystemdRun,
         &firewall::Ufw,
