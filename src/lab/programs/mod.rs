@@ -7,9 +7,12 @@ mod args;
 mod curl;
 mod docker;
 mod etcd;
-mod k0s;
 mod firewall;
+mod ip;
+mod iptables;
+mod k0s;
 mod kernel;
+pub(crate) mod kubectl;
 mod openssl;
 mod systemctl;
 mod systemd_run;
@@ -96,11 +99,30 @@ fn tools() -> Vec<&'static dyn Tool> {
         &curl::Curl,
         &docker::Docker,
         &etcd::Etcdutl,
-        &k0s::K0s,
         &firewall::FirewallCmd,
         &kernel::Modprobe,
         &openssl::Openssl,
         &kernel::Sysctl,
+        &k0s::K0s,
+        &ip::Ip,
+        &iptables::Iptables("ip6tables"),
+        &iptables::Iptables("ip6tables-legacy"),
+        &iptables::Iptables("ip6tables-legacy-restore"),
+        &iptables::Iptables("ip6tables-legacy-save"),
+        &iptables::Iptables("ip6tables-nft"),
+        &iptables::Iptables("ip6tables-nft-restore"),
+        &iptables::Iptables("ip6tables-nft-save"),
+        &iptables::Iptables("ip6tables-restore"),
+        &iptables::Iptables("ip6tables-save"),
+        &iptables::Iptables("iptables"),
+        &iptables::Iptables("iptables-legacy"),
+        &iptables::Iptables("iptables-legacy-restore"),
+        &iptables::Iptables("iptables-legacy-save"),
+        &iptables::Iptables("iptables-nft"),
+        &iptables::Iptables("iptables-nft-restore"),
+        &iptables::Iptables("iptables-nft-save"),
+        &iptables::Iptables("iptables-restore"),
+        &iptables::Iptables("iptables-save"),
         &systemctl::Systemctl,
         &systemd_run::SystemdRun,
         &firewall::Ufw,

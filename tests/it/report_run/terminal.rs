@@ -1,0 +1,65 @@
+//! The view on a real terminal, to look at: `cargo test --test it -- --ignored --nocapture on_a_terminal`.
+
+use super::applyable;
+use super::play::{Fast, Fault, Show};
+use mkectl::apply::Verb;
+use mkectl::apply::book::Book;
+use mkectl::apply::events::Subscriber;
+use mkectl::catalogue::Bundle;
+use mkectl::plan::tables::Tables;
+use mkectl::report::Style;
+use mkectl::report::live::{Live, Setup};
+use std::sync::Arc;
+use std::time::Duration;
+
+#[path = "../../../benches/support/mod.rs"]
+mod generated;
+
+/// How many times faster than time.
+const SPEED: u32 = 600;
+
+#[test]
+#[ignore = "plays half a minute on a terminal"]
+fn two_hundred_hosts_on_a_terminal() {
+    let tables = Tables::load(&Bundle::embedded()).unwrap();
+    let files = generated::Files::cluster(200);
+    let spec = applyable(files.parse().plan(&tables).spec);
+    let worker = |number: usize| -> &'static str {
+        let workers: Vec<&str> = spec
+            .actions
+            .iter()
+            .filter(|it| it.step == "join-worker")
+            .map(|it| it.id.as_str())
+            .collect();
+        workers[number].to_owned().leak()
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let clock = Arc::new(Fast(tokio::time::Instant::now(), SPEED));
+        let live = Live::start(Setup {
+            spec: Arc::clone(&spec),
+            earlier: &Book::default(),
+            until: None,
+            width: spec.estimate.width,
+            clock: Arc::clone(&clock) as _,
+            term: console::Term::stderr(),
+            style: Style {
+                color: std::env::var_os("NO_COLOR").is_none(),
+                ..Style::default()
+            },
+        });
+        let show = Show {
+            speed: SPEED,
+            ..Show::new(&spec)
+        };
+        let show =
+            show.fault(Verb::Run, worker(7), Fault::Fail)
+                .fault(Verb::Run, worker(9), Fault::Temporary(2));
+        let shown = show
+            .to(clock, vec![Arc::clone(&live) as Arc<dyn Subscriber>])
+            .await;
+        live.finish();
+        assert!(shown.result.achieved_ms > 0);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    });
+}
