@@ -19,6 +19,7 @@ mod rbac;
 mod report;
 mod runner;
 mod scripts;
+mod scripts_k0s;
 mod settings;
 mod size;
 mod source;
