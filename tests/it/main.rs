@@ -18,6 +18,7 @@ mod pipeline;
 mod rbac;
 mod report;
 mod runner;
+mod scripts_quiesce;
 mod scripts;
 mod scripts_k0s;
 mod settings;
