@@ -180,14 +180,11 @@ fn k0s_yaml(held: bool) -> String {
 fn keys(stage: &Stage, host: &str) {
     stage.write(host, "/tmp/k/encryption.cfg", b"kind: EncryptionConfiguration\n", "600");
     stage.write(host, "/tmp/k/args", b"encryption-provider-config=encryption.cfg\n", "600");
-    let key = fs::read(repo("src/lab/model/service_account_key.pem")).unwrap();
-    stage.write(host, "/tmp/k/sa.key", &key, "600");
-    let public = std::process::Command::new("openssl")
-        .args(["pkey", "-pubout", "-in"])
-        .arg(repo("src/lab/model/service_account_key.pem"))
-        .output()
-        .unwrap();
-    stage.write(host, "/tmp/k/sa.pub", &public.stdout, "600");
+    stage.ok(
+        host,
+        "cd /tmp/k && openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out sa.key 2>/dev/null && \
+         openssl pkey -in sa.key -pubout -out sa.pub",
+    );
     stage.ok(host, "cd /tmp/k && tar -cf /tmp/keys.tar *");
 }
 

@@ -12,6 +12,7 @@ mod iptables;
 mod etcd;
 mod firewall;
 mod kernel;
+mod kubectl;
 mod openssl;
 mod systemctl;
 mod systemd_run;
