@@ -229,3 +229,78 @@ async fn agents_are_frozen_and_thawed() {
     action(&lab, lead, "pin-restart", "pin-restart.sh").all_verbs();
     assert_eq!(lab.state().unmodelled, Vec::<String>::new());
 }
+
+fn role(name: &'static str) -> Vec<(&'static str, String)> {
+    vec![("ROLE", name.to_owned())]
+}
+
+fn roots() -> Vec<(&'static str, String)> {
+    vec![
+        ("DOCKER_ROOT", "/var/lib/docker".to_owned()),
+        ("KUBELET_ROOT", "/var/lib/kubelet".to_owned()),
+    ]
+}
+
+/// Brings a cluster to where nodes can be stopped.
+fn quiesce(lab: &Lab, managers: &[&str]) {
+    run_on(lab, &managers[..1], "freeze-cluster-agent", "freeze-cluster-agent.sh", &[]);
+    run_on(lab, &managers[..1], "freeze-agents", "freeze-agents.sh", &[]);
+    let all = hosts(lab);
+    run_on(lab, &all, "pin-restart", "pin-restart.sh", &[]);
+    let workers: Vec<&str> = all.iter().copied().filter(|host| !managers.contains(host)).collect();
+    run_on(lab, &workers, "arm-hold-workers", "arm-hold.sh", &role("worker"));
+    run_on(lab, managers, "stop-apiservers", "stop-apiservers.sh", &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_stopped_and_comes_back() {
+    let lab = lab("three-managers").await;
+    let managers = ["manager-01", "manager-02", "manager-03"];
+    quiesce(&lab, &managers);
+    let stop = Action { env: role("manager"), ..action(&lab, "manager-02", "arm-hold-managers", "arm-hold.sh") };
+    stop.all_verbs();
+    let stop = Action { env: roots(), ..action(&lab, "worker-01", "stop-node-worker", "stop-node.sh") };
+    stop.gives("probe", 11);
+    let mounts = "grep -c /var/lib/kubelet/pods /proc/self/mountinfo";
+    assert_eq!(ok(&lab, "worker-01", mounts), "2");
+
+    // Something holds a file on a volume: nothing is unmounted behind its back.
+    let busy = lab
+        .entry("worker-01")
+        .unwrap()
+        .command(["sh", "-c", "cd /var/lib/kubelet/pods/*/volumes/*/*/ && exec sleep 60"])
+        .spawn();
+    let mut busy = busy.unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let refused = stop.gives("run", 1);
+    assert!(refused.err.contains("is busy, used by sleep("), "{refused:?}");
+    stop.gives("probe", 12);
+    busy.kill().unwrap();
+    busy.wait().unwrap();
+
+    stop.gives("undo", 0);
+    stop.all_verbs();
+    assert_eq!(sh(&lab, "worker-01", mounts).out, "0\n");
+    let left = "ls /etc/cni/net.d /var/lib/kubelet; iptables-legacy-save; iptables-save | grep -c KUBE-FORWARD";
+    let left = ok(&lab, "worker-01", left);
+    assert!(!left.contains("10-calico.conflist\n") && !left.contains("cpu_manager_state\n"), "{left}");
+    assert!(!left.contains("KUBE-SVC-OLD") && left.contains("-s 192.0.2.66/32 -j DROP"), "{left}");
+    assert!(left.ends_with('3'), "{left}");
+    // Nothing wakes it.
+    let docker = sh(&lab, "worker-01", "docker ps");
+    assert!(docker.err.contains("Cannot connect"), "{docker:?}");
+
+    stop.gives("undo", 0);
+    let back = Action { env: role("worker"), ..action(&lab, "worker-01", "arm-hold-workers", "arm-hold.sh") };
+    back.gives("undo", 0);
+    action(&lab, "worker-01", "pin-restart", "pin-restart.sh").gives("undo", 0);
+    let files = ok(&lab, "worker-01", "ls /etc/cni/net.d /var/lib/kubelet");
+    assert!(files.contains("10-calico.conflist\n") && files.contains("cpu_manager_state\n"), "{files}");
+    assert!(!files.contains(".mkectl-"), "{files}");
+    std::thread::sleep(Duration::from_millis(500));
+    let running = ok(&lab, "worker-01", "docker ps --format '{{.Names}}'");
+    for name in ["ucp-kubelet", "ucp-kube-proxy", "ucp-proxy", "k8s_calico-node", "k8s_POD_calico-node"] {
+        assert!(running.contains(name), "{name}: {running}");
+    }
+    assert_eq!(lab.state().unmodelled, Vec::<String>::new());
+}
