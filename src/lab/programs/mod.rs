@@ -7,6 +7,7 @@ mod args;
 mod curl;
 mod docker;
 mod etcd;
+mod k0s;
 mod firewall;
 mod ip;
 mod iptables;
@@ -99,6 +100,7 @@ fn tools() -> Vec<&'static dyn Tool> {
         &curl::Curl,
         &docker::Docker,
         &etcd::Etcdutl,
+        &k0s::K0s,
         &firewall::FirewallCmd,
         &kernel::Modprobe,
         &openssl::Openssl,
