@@ -122,6 +122,14 @@ fn program(
             }
             Ok(0)
         }
+        ["rm", "-f", paths @ ..] => {
+            for path in paths {
+                let outside = outside(host, container, path)
+                    .ok_or_else(|| Failure::Unmodelled(format!("{path}, which is not mounted")))?;
+                caller.change(FileOp::Remove(outside))?;
+            }
+            Ok(0)
+        }
         ["cat", paths @ ..] => {
             let mut status = 0;
             for path in paths {
