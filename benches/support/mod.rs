@@ -149,6 +149,7 @@ impl Parsed<'_> {
             }),
             registry_cas: "",
             options: &options,
+            assets: &std::collections::BTreeMap::new(),
         })
         .expect("a plan is made")
     }

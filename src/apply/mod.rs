@@ -11,6 +11,7 @@ pub mod engine;
 pub mod events;
 pub mod journal;
 pub mod outputs;
+pub mod remote;
 pub mod runner;
 pub mod scheduler;
 pub mod secret;

@@ -47,6 +47,10 @@ pub struct Global {
 pub enum Command {
     /// Read everything, change nothing, print a diff that a change board can read
     Plan(Box<PlanArgs>),
+    /// Run a saved plan on its hosts
+    Apply(ApplyArgs),
+    /// Run an upgrade on a simulated twin of the cluster, on this machine
+    Rehearse(Box<RehearseArgs>),
     /// Show a saved plan; needs nothing but the file
     Show(ShowArgs),
     /// Show what changed between two saved plans, and in risk
@@ -118,18 +122,112 @@ pub struct PlanArgs {
     /// Exit with 2 when there are changes, as Terraform does
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// A file of what the upgrade brings (k0s, etcd-tools, calico-chart, mke-operator-chart): its digest goes into the plan
+    #[arg(long = "asset", value_name = "NAME=FILE", value_parser = asset)]
+    pub assets: Vec<(String, String)>,
     /// What shapes the upgrade.
     #[command(flatten)]
     pub upgrade: UpgradeOptions,
 }
 
-/// Options that shape an upgrade.
+/// `apply`.
 #[derive(Debug, Args)]
+#[command(
+    after_long_help = "Nothing is begun before every host of the plan was reached, is trusted, lets us become root and is the host of the plan. Journal, events and the output of every host are kept in the state directory.\n\nExit codes: 0 done · 3 the plan has blockers · 4 bad usage · 5 plan file invalid · 6 not confirmed · 8 a host is not the one of the plan · 9 another run has the plan · 10 failed, nothing changed · 11 failed or interrupted after changes, resumable · 12 a person must decide · 13 rolled back · 14 stopped at --until · 15 a host cannot be reached or is not trusted."
+)]
+pub struct ApplyArgs {
+    /// The plan, as `mkectl plan -o` saved it
+    #[arg(value_name = "PLAN")]
+    pub plan: String,
+    /// Connections at once; may only lower what the plan was made with
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10000))]
+    pub parallelism: Option<u32>,
+    /// Stop after this stage (exit 14)
+    #[arg(long, value_name = "STAGE")]
+    pub until: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Go on with a run that was interrupted, paused or killed
+    #[arg(long)]
+    pub resume: bool,
+    /// The MKE 3 configuration that the plan was made from, when the plan needs secrets of it
+    #[arg(long, value_name = "FILE")]
+    pub mke3_config: Option<String>,
+    /// The file of an asset of the plan; its digest must be the one in the plan
+    #[arg(long = "asset", value_name = "NAME=FILE", value_parser = asset)]
+    pub assets: Vec<(String, String)>,
+    /// Where the run is kept.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What is kept and shown of a run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Run options")]
+pub struct RunArgs {
+    /// Write the MKE 4k configuration here instead of to stdout
+    #[arg(long, value_name = "FILE")]
+    pub config_out: Option<String>,
+    /// Write the kubeconfig (mke.kubeconf) and what the run leaves into this directory [default: ~/.mke]
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<String>,
+    /// Write every event as a line of JSON to this file, or to stdout for -
+    #[arg(long, value_name = "FILE|-")]
+    pub events: Option<String>,
+    /// Where journals, events and logs of runs are kept [default: ~/.local/state/mkectl]
+    #[arg(long, value_name = "DIR", env = "MKECTL_STATE_DIR")]
+    pub state_dir: Option<String>,
+}
+
+/// `rehearse`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Every host is a root of its own on this machine, reached over SSH on loopback; the programs that cannot run there (Docker, systemd, k0s, etcd, Kubernetes) are simulated around one model of the cluster. Plan, apply and the scripts are the real ones.\n\nWithout files an example cluster of three managers and five workers is upgraded.\n\nExit codes: those of `plan` and `apply`; 4 also when this machine refuses to keep simulated hosts apart."
+)]
+pub struct RehearseArgs {
+    /// The MKE 3 configuration (TOML) [default: an example]
+    #[arg(
+        long,
+        value_name = "FILE",
+        alias = "mke3-config-path",
+        requires = "hosts_path"
+    )]
+    pub mke3_config: Option<String>,
+    /// hosts.yaml [default: an example]
+    #[arg(long, value_name = "FILE", requires = "mke3_config")]
+    pub hosts_path: Option<String>,
+    /// Recorded host facts [default: facts.json beside hosts.yaml, when it is there]
+    #[arg(long, value_name = "FILE")]
+    pub facts: Option<String>,
+    /// Recorded accounts [default: accounts.json beside hosts.yaml, when it is there]
+    #[arg(long, value_name = "FILE")]
+    pub accounts: Option<String>,
+    /// Stop after this stage (exit 14)
+    #[arg(long, value_name = "STAGE")]
+    pub until: Option<String>,
+    /// Where the run is kept.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// What shapes the upgrade.
+    #[command(flatten)]
+    pub upgrade: UpgradeOptions,
+}
+
+fn asset(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), file.to_owned())),
+        _ => Err("give the name of the asset and a file, such as k0s=./k0s-v1.32.11".to_owned()),
+    }
+}
+
+/// Options that shape an upgrade.
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Upgrade options")]
 pub struct UpgradeOptions {
     /// DNS name or address of the load balancer, with `:port` when it is not 443
     #[arg(long, value_name = "HOST[:PORT]")]
-    pub external_address: String,
+    pub external_address: Option<String>,
     /// MKE 4k version to go to [default: the newest that takes the source version]
     #[arg(long, value_name = "X.Y.Z")]
     pub target_version: Option<String>,

@@ -30,6 +30,7 @@ pub enum LogFormat {
 }
 
 /// Writes log lines.
+#[derive(Clone)]
 pub struct Log {
     level: Level,
     format: LogFormat,

@@ -6,6 +6,7 @@ mod error;
 pub mod exit;
 mod files;
 mod log;
+mod run;
 mod ui;
 
 use args::{Cli, Command};
@@ -41,6 +42,8 @@ pub fn main() -> ExitCode {
     };
     let result = match &cli.command {
         Command::Plan(args) => commands::plan::run(&env, args),
+        Command::Apply(args) => commands::apply::run(&env, args),
+        Command::Rehearse(args) => commands::rehearse::run(&env, args),
         Command::Show(args) => commands::show::run(&env, args),
         Command::Diff(args) => commands::diff::run(&env, args),
         Command::Graph(args) => commands::graph::run(&env, args),

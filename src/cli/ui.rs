@@ -7,6 +7,7 @@ use std::env;
 use std::io::{self, IsTerminal, Write};
 
 /// What is known about the terminal and its user's wishes.
+#[derive(Clone)]
 pub struct Ui {
     no_color: bool,
 }
@@ -68,6 +69,24 @@ impl Ui {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Asks on the terminal; `None` when there is none.
+    pub fn ask(&self, question: &str) -> Option<String> {
+        if !self.is_terminal(Stream::Err) || !io::stdin().is_terminal() {
+            return None;
+        }
+        self.err(question);
+        Term::stderr().read_line().ok()
+    }
+
+    /// Asks for something that must not be seen; `None` when there is no terminal.
+    pub fn ask_secret(&self, what: &str) -> Option<String> {
+        if !self.is_terminal(Stream::Err) || !io::stdin().is_terminal() {
+            return None;
+        }
+        self.err(&format!("{}: ", crate::text::sanitize(what)));
+        Term::stderr().read_secure_line().ok()
     }
 
     /// Writes text for people to stderr. There is nowhere to report a failure of that to.

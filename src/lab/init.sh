@@ -6,10 +6,10 @@
 # and mount namespace, where the kernel locks what was mounted outside: no command, root as it is there, can unmount a
 # mask, make a device node, load a module, set the clock or reach the machine's own file systems.
 #
-# Arguments: DIRECTORY BASE BINARY SOCKET NAME ADDRESS OPTIONS. Says `ready PID` (the pid as the machine sees it) on
+# Arguments: DIRECTORY BASE BINARY SOCKET NAME ADDRESS OPTIONS BROUGHT. Says `ready PID` (the pid as the machine sees it) on
 # standard output. Lives until standard input ends, so it cannot outlive who started it.
 set -eu
-dir=$1 base=$2 binary=$3 socket=$4 name=$5 address=$6 options=$7
+dir=$1 base=$2 binary=$3 socket=$4 name=$5 address=$6 options=$7 brought=$8
 root=$dir/root
 umask 022
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -57,6 +57,10 @@ mount -t tmpfs -o mode=755 lab "$root/.lab"
 mount --bind "$binary" "$root/.lab/mkectl"
 mount -o remount,bind,ro "$root/.lab/mkectl"
 mount --bind "$socket" "$root/.lab/socket"
+mkdir "$root/.lab/bin"
+for name in $brought; do
+	ln -s ../mkectl "$root/.lab/bin/$name"
+done
 printf '%s\n' "$name" >"$root/.lab/name"
 mount -o remount,bind,ro "$root/.lab"
 
@@ -95,6 +99,8 @@ exec unshare --user --mount --net --uts --ipc --propagation unchanged sh -c '
 ' sh '
 	pid=$1 name=$2 address=$3
 	hostname "$name" || exit 1
+	# Not what stands in for it under /usr/local.
+	PATH=/usr/sbin:/usr/bin:/sbin:/bin
 	if command -v ip >/dev/null; then
 		ip link set lo up
 		[ -z "$address" ] || ip address add "$address" dev lo

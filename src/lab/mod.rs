@@ -4,6 +4,7 @@
 //! for the programs that cannot run there. The stand-ins ask one model of the cluster (`model`, through `programs`), which
 //! keeps real state and knows nothing of upgrades, so that a wrong script fails as it would on a real host.
 
+pub mod assets;
 mod changes;
 mod error;
 pub mod model;
@@ -11,6 +12,7 @@ mod programs;
 pub mod sandbox;
 pub mod server;
 pub mod tools;
+mod transport;
 
 pub use changes::{Change, ChangeKind};
 pub use error::LabError;
@@ -56,7 +58,7 @@ pub struct Lab {
     hosts: BTreeMap<String, LabHost>,
     cluster: Arc<Cluster>,
     client: PrivateKey,
-    _directory: Directory,
+    directory: Directory,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,10 @@ impl Lab {
         for (at, (name, files)) in seed.files.into_iter().enumerate() {
             let home = root.join(format!("h{at}"));
             fill(&home.join("seed"), &files)?;
+            for mount in seed.mounts.get(&name).into_iter().flatten() {
+                let path = home.join("seed").join(mount.trim_start_matches('/'));
+                fs::create_dir_all(&path).map_err(file("create", &path))?;
+            }
             let socket = root.join(format!("s{at}"));
             let service =
                 Service::start(&socket, &name, cluster.clone()).map_err(file("listen on", &socket))?;
@@ -116,6 +122,7 @@ impl Lab {
                 base: base.clone(),
                 binary: options.binary.clone(),
                 socket,
+                mounts: seed.mounts.get(&name).cloned().unwrap_or_default(),
                 address: interface(addresses.get(&name).map_or("", String::as_str)),
                 name,
                 isolation: options.isolation,
@@ -151,7 +158,7 @@ impl Lab {
             hosts,
             cluster,
             client,
-            _directory: directory,
+            directory,
         })
     }
 
@@ -159,6 +166,15 @@ impl Lab {
         self.hosts
             .get(host)
             .ok_or_else(|| LabError::NoHost(host.to_owned()))
+    }
+
+    /// Where its files lie.
+    fn directory(&self) -> &Path {
+        // Only dropping takes it away.
+        self.directory
+            .0
+            .as_ref()
+            .map_or(Path::new("/nonexistent"), tempfile::TempDir::path)
     }
 
     /// Ids of the hosts, sorted.

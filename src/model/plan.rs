@@ -10,6 +10,9 @@ pub const PLAN_KIND: &str = "mkectl.plan";
 /// The format this build writes: `MAJOR.MINOR`. A minor adds, a major is refused.
 pub const PLAN_FORMAT: &str = "1.0";
 
+/// What stands in a document for a secret, before its name.
+pub const SECRET_PLACEHOLDER: &str = "mkectl-secret:";
+
 /// A saved plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
@@ -57,6 +60,8 @@ pub struct Spec {
     pub files: BTreeMap<String, String>,
     /// Bytes of scripts, by `sha256:…`.
     pub scripts: BTreeMap<String, String>,
+    /// `sha256:…` of the program that starts the scripts on the hosts, a key of `scripts`.
+    pub runner: String,
     /// Stages, in order.
     pub stages: Vec<Stage>,
     /// Budgets.

@@ -54,6 +54,17 @@ pub struct Inputs<'a> {
     pub registry_cas: &'a str,
     /// Options.
     pub options: &'a Options,
+    /// Assets that the user has, by name: they take the place of the release table's.
+    pub assets: &'a BTreeMap<String, GivenAsset>,
+}
+
+/// An asset that the user has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenAsset {
+    /// Where from, for readers: `file:NAME`.
+    pub url: String,
+    /// `sha256:…` of its content.
+    pub digest: String,
 }
 
 /// A plan's content, and the volatile readings behind its findings.
@@ -122,7 +133,9 @@ pub fn make(inputs: &Inputs<'_>) -> Result<Made, MakeError> {
     let mut findings = converted.findings.clone();
     findings.extend(checks.findings);
     let findings = aggregate(findings);
-    let assets = assets(release, &graph);
+    let assets = assets(release, &graph, inputs.assets);
+    let runner = digest::digest_bytes(&tables.runner);
+    graph.scripts.insert(runner.clone(), tables.runner.clone());
     let blockers = findings
         .iter()
         .filter(|finding| finding.severity == Severity::Blocking)
@@ -162,6 +175,7 @@ pub fn make(inputs: &Inputs<'_>) -> Result<Made, MakeError> {
         conversion: converted.conversion,
         rbac: converted.rbac,
         scripts: graph.scripts,
+        runner,
         stages: graph.stages,
         budgets: graph.budgets,
         steps: graph.steps,
@@ -364,7 +378,7 @@ fn host_rows(hosts: &[JoinedHost<'_>], graph: &mut Graph, converted: &Converted)
 }
 
 /// The assets that a step takes.
-fn assets(release: &Release, graph: &Graph) -> Vec<Asset> {
+fn assets(release: &Release, graph: &Graph, given: &BTreeMap<String, GivenAsset>) -> Vec<Asset> {
     let used: BTreeSet<&str> = params(graph)
         .filter_map(|source| match source {
             ParamSource::Asset(name) => Some(name.as_str()),
@@ -375,11 +389,17 @@ fn assets(release: &Release, graph: &Graph) -> Vec<Asset> {
         .assets
         .iter()
         .filter(|(name, _)| used.contains(name.as_str()))
-        .map(|(name, asset)| Asset {
-            name: name.clone(),
-            kind: asset.kind.clone(),
-            url: asset.url.clone(),
-            digest: asset.digest.clone(),
+        .map(|(name, asset)| {
+            let (url, digest) = match given.get(name) {
+                Some(given) => (&given.url, &given.digest),
+                None => (&asset.url, &asset.digest),
+            };
+            Asset {
+                name: name.clone(),
+                kind: asset.kind.clone(),
+                url: url.clone(),
+                digest: digest.clone(),
+            }
         })
         .collect()
 }
@@ -490,8 +510,9 @@ fn not_applyable(inputs: &Inputs<'_>, graph: &Graph, assets: &[Asset], blockers:
         .collect();
     if !unknown.is_empty() {
         why.push(format!(
-            "the release table has no address or digest of: {}",
-            unknown.join(", ")
+            "the release table has no address or digest of {}: give the file{} with --asset NAME=FILE",
+            unknown.join(", "),
+            if unknown.len() == 1 { "" } else { "s" }
         ));
     }
     let done: BTreeSet<&str> = graph.actions.iter().map(|action| action.step.as_str()).collect();

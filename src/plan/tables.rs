@@ -33,6 +33,8 @@ pub struct Tables {
     pub k0s: K0sTable,
     /// Objects and volumes of MKE 3 by name.
     pub mke3: Mke3Objects,
+    /// The program that starts scripts on hosts.
+    pub runner: String,
     /// Digest of all files.
     pub digest: String,
 }
@@ -64,6 +66,10 @@ impl Tables {
             mke4: DocumentDefaults::load(bundle).map_err(named)?,
             k0s: K0sTable::load(bundle).map_err(named)?,
             mke3: Mke3Objects::load(bundle).map_err(named)?,
+            runner: bundle
+                .text("runner.sh")
+                .ok_or_else(|| TablesError("runner.sh: is missing or not UTF-8".to_owned()))?
+                .to_owned(),
             digest: bundle.digest(),
         })
     }

@@ -21,3 +21,14 @@ pub fn render(plan: &Plan, style: &Style) -> String {
     }
     page.finish()
 }
+
+/// The plan at a glance: what it is, what stops it, how long it takes. For a question or the head of a run.
+pub fn summary(plan: &Plan, style: &Style) -> String {
+    let view = View::new(plan);
+    let mut page = Page::new(style);
+    let (title, gist) = sections::title(&view);
+    page.heading(&title, &gist);
+    page.gap();
+    page.blocks(&sections::glance(&view));
+    page.finish()
+}

@@ -56,6 +56,7 @@ pub fn spec() -> Arc<Spec> {
             accounts: None,
             registry_cas: "",
             options: &options,
+            assets: &std::collections::BTreeMap::new(),
         });
         let mut spec = made.unwrap().spec;
         // Without accounts, and before every script is there, a plan is only for reading; its graph is whole.

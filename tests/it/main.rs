@@ -19,6 +19,8 @@ mod rbac;
 mod report;
 mod report_run;
 mod runner;
+mod scripts;
+mod scripts_quiesce;
 mod settings;
 mod size;
 mod source;

@@ -72,6 +72,7 @@ impl Cluster {
             accounts: self.accounts.as_ref().map(source),
             registry_cas: "",
             options: &self.options,
+            assets: &std::collections::BTreeMap::new(),
         })
         .unwrap()
     }

@@ -52,10 +52,10 @@ pub fn expect_file(path: &str, expected: &str) {
 
 /// A cluster of `testdata/clusters/`.
 pub struct Cluster {
-    config: mke3::Config,
-    hosts: (Vec<u8>, Hosts),
-    facts: (Vec<u8>, Facts),
-    accounts: (Vec<u8>, Accounts),
+    pub config: mke3::Config,
+    pub hosts: (Vec<u8>, Hosts),
+    pub facts: (Vec<u8>, Facts),
+    pub accounts: (Vec<u8>, Accounts),
 }
 
 impl Cluster {
@@ -96,6 +96,7 @@ impl Cluster {
             }),
             registry_cas: "",
             options,
+            assets: &std::collections::BTreeMap::new(),
         })
         .unwrap()
     }

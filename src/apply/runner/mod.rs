@@ -78,9 +78,12 @@ pub struct HostRunner {
     program: Arc<str>,
     settings: Settings,
     patience: Patience,
-    /// Paths with the hash of what we know to be there.
-    delivered: Mutex<BTreeSet<(String, String)>>,
+    delivered: Arc<Delivered>,
 }
+
+/// What is known to be on a host: paths with the hashes of what lies there.
+#[derive(Debug, Default)]
+pub struct Delivered(Mutex<BTreeSet<(String, String)>>);
 
 fn sha256(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes))
@@ -103,8 +106,15 @@ impl HostRunner {
             program,
             settings,
             patience: Patience::default(),
-            delivered: Mutex::new(BTreeSet::new()),
+            delivered: Arc::default(),
         }
+    }
+
+    /// The same, with what an earlier runner of the same host and directory knew to be there.
+    #[must_use]
+    pub fn knowing(mut self, delivered: Arc<Delivered>) -> HostRunner {
+        self.delivered = delivered;
+        self
     }
 
     /// The same with this patience.
@@ -230,13 +240,13 @@ impl HostRunner {
     }
 
     fn knows(&self, path: &str, hash: &str) -> bool {
-        let delivered = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
+        let delivered = self.delivered.0.lock().unwrap_or_else(PoisonError::into_inner);
         delivered.contains(&(path.to_owned(), hash.to_owned()))
     }
 
     /// One path holds one file.
     fn learn(&self, path: &str, hash: &str) {
-        let mut delivered = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut delivered = self.delivered.0.lock().unwrap_or_else(PoisonError::into_inner);
         delivered.retain(|(known, _)| known != path);
         delivered.insert((path.to_owned(), hash.to_owned()));
     }
@@ -414,10 +424,39 @@ impl HostRunner {
         writer: &mut (dyn io::Write + Send),
     ) -> Result<(), RunnerError> {
         let file = self.recorded(attempt, report, name)?;
+        self.copy_recorded(attempt, name, file.size, &file.sha256, writer)
+            .await
+    }
+
+    /// Copies an output by its path on the host, as [`HostRunner::output_path`] gave it, into a writer; it must have this
+    /// size and hash.
+    pub async fn copy_file(
+        &self,
+        path: &str,
+        size: u64,
+        sha256: &str,
+        writer: &mut (dyn io::Write + Send),
+    ) -> Result<(), RunnerError> {
+        let (attempt, name) = Attempt::of_output(&self.root, path).ok_or_else(|| RunnerError::NoOutput {
+            attempt: path.to_owned(),
+            name: String::new(),
+            why: "this is not where outputs lie".to_owned(),
+        })?;
+        self.copy_recorded(&attempt, &name, size, sha256, writer).await
+    }
+
+    async fn copy_recorded(
+        &self,
+        attempt: &Attempt,
+        name: &str,
+        size: u64,
+        sha256: &str,
+        writer: &mut (dyn io::Write + Send),
+    ) -> Result<(), RunnerError> {
         let (mut offset, mut hash) = (0, Sha256::new());
-        while offset < file.size {
+        while offset < size {
             let (piece, _) = self
-                .read(attempt, &format!("out/{name}"), offset, file.size - offset)
+                .read(attempt, &format!("out/{name}"), offset, size - offset)
                 .await?;
             if piece.is_empty() {
                 break;
@@ -427,13 +466,13 @@ impl HostRunner {
             writer.write_all(&piece)?;
         }
         let found = HEXLOWER.encode(&hash.finalize());
-        if found == file.sha256 {
+        if found == sha256 {
             Ok(())
         } else {
             Err(RunnerError::Output {
                 attempt: attempt.to_string(),
                 name: name.to_owned(),
-                expected: file.sha256.clone(),
+                expected: sha256.to_owned(),
                 found,
             })
         }

@@ -94,6 +94,22 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// The attempt, and the name, of an output at this path on a host; `None` when none can lie there.
+    pub(super) fn of_output(root: &str, path: &str) -> Option<(Attempt, String)> {
+        let inside = path.strip_prefix(root)?.strip_prefix("/actions/")?;
+        let words: Vec<&str> = inside.split('/').collect();
+        let [action, attempt, "out", name] = words.as_slice() else {
+            return None;
+        };
+        let (verb, number) = attempt.split_once('.')?;
+        let attempt = Attempt {
+            action: ActionName::told(action)?,
+            verb: Verb::told(verb)?,
+            number: number.parse().ok()?,
+        };
+        Some((attempt, (*name).to_owned()))
+    }
+
     pub(super) fn words(&self) -> [String; 3] {
         [
             self.action.to_string(),

@@ -57,6 +57,7 @@ pub fn run(env: &Env, args: &InitArgs) -> CommandResult {
         accounts: None,
         registry_cas: "",
         options: &options,
+        assets: &std::collections::BTreeMap::new(),
     };
     let converted = convert(&inputs, &config, &join(&hosts, None), release);
     for finding in settings_findings(&converted.findings) {

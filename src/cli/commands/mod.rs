@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod apply;
 pub mod check;
 pub mod completion;
 pub mod diff;
@@ -9,6 +10,7 @@ pub mod graph;
 pub mod init;
 pub mod man;
 pub mod plan;
+pub mod rehearse;
 pub mod schema;
 pub mod show;
 pub mod version;

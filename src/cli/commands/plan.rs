@@ -8,7 +8,7 @@ use crate::cli::error::CliError;
 use crate::cli::{CommandResult, Env, exit, files};
 use crate::model::{Meta, PLAN_FORMAT, PLAN_KIND, Plan, Severity};
 use crate::options::Options;
-use crate::plan::make::{Inputs, MakeError, Source, make};
+use crate::plan::make::{GivenAsset, Inputs, MakeError, Source, make};
 use crate::plan::tables::Tables;
 use crate::source::accounts::Accounts;
 use crate::source::facts::Facts;
@@ -18,7 +18,7 @@ use crate::{plan, report};
 use std::collections::BTreeMap;
 
 pub fn run(env: &Env, args: &PlanArgs) -> CommandResult {
-    let plan = make_plan(env, args)?;
+    let plan = make_plan(env, args, assets(&args.assets)?)?;
     let json =
         plan::write(&plan).map_err(|error| CliError::bug(format!("the plan cannot be written: {error}")))?;
     // What is written is read back: a plan that our own reader refuses must not leave this process.
@@ -68,7 +68,20 @@ pub fn run(env: &Env, args: &PlanArgs) -> CommandResult {
     )
 }
 
-fn make_plan(env: &Env, args: &PlanArgs) -> Result<Plan, CliError> {
+/// The digests of files that the user has.
+pub fn assets(given: &[(String, String)]) -> Result<BTreeMap<String, GivenAsset>, CliError> {
+    let mut assets = BTreeMap::new();
+    for (name, path) in given {
+        let (digest, _) = crate::cli::run::digest_file(std::path::Path::new(path))
+            .map_err(|error| CliError::file("read", path, &error))?;
+        let url = format!("file:{}", files::base_name(path));
+        assets.insert(name.clone(), GivenAsset { url, digest });
+    }
+    Ok(assets)
+}
+
+/// Reads the inputs and makes the plan.
+pub fn make_plan(env: &Env, args: &PlanArgs, assets: BTreeMap<String, GivenAsset>) -> Result<Plan, CliError> {
     let mut paths = BTreeMap::new();
     let mut load = |name: &str, path: &str| -> Result<(String, Vec<u8>), CliError> {
         env.log(Level::Debug, &format!("reading {name} from {path}"));
@@ -93,7 +106,7 @@ fn make_plan(env: &Env, args: &PlanArgs) -> Result<Plan, CliError> {
         }
         None => None,
     };
-    let options = options(&args.upgrade);
+    let options = options(&args.upgrade)?;
     let mut registry_cas = String::new();
     let cas = [
         ("image-registry-ca", &options.image_registry_ca_file),
@@ -121,8 +134,16 @@ fn make_plan(env: &Env, args: &PlanArgs) -> Result<Plan, CliError> {
             .map(|(file, value, bytes)| Source { file, bytes, value }),
         registry_cas: &registry_cas,
         options: &options,
+        assets: &assets,
     })
     .map_err(refused)?;
+    let known = || made.spec.assets.iter().map(|asset| asset.name.as_str());
+    if let Some(unknown) = assets.keys().find(|name| !known().any(|known| known == *name)) {
+        return Err(CliError::usage(
+            format!("--asset {unknown}: no step of this plan takes an asset of that name"),
+            format!("the names are {}", known().collect::<Vec<_>>().join(", ")),
+        ));
+    }
     // The largest of the inputs; the digest needs as much memory again.
     drop(facts);
     let digest = plan::digest::digest(&made.spec)
@@ -179,9 +200,15 @@ fn who() -> String {
 }
 
 /// The options as the library takes them.
-pub fn options(args: &UpgradeOptions) -> Options {
-    Options {
-        external_address: args.external_address.clone(),
+pub fn options(args: &UpgradeOptions) -> Result<Options, CliError> {
+    let external_address = args.external_address.clone().ok_or_else(|| {
+        CliError::usage(
+            "the external address is not given",
+            "add --external-address HOST, the name or address of the load balancer in front of the managers",
+        )
+    })?;
+    Ok(Options {
+        external_address,
         target_version: args.target_version.clone(),
         data_dir: args.data_dir.clone(),
         airgapped: args.mke3_airgapped,
@@ -198,5 +225,5 @@ pub fn options(args: &UpgradeOptions) -> Options {
         on_failure: args.on_failure.into(),
         max_failed_workers: args.max_failed_workers,
         commit_after: args.commit_after.clone(),
-    }
+    })
 }

@@ -25,8 +25,7 @@ use crate::options::Options;
 use crate::source::mke3::Config;
 use crate::yaml::Node;
 
-/// What stands in a document for a secret, before its name.
-pub const SECRET_PLACEHOLDER: &str = "mkectl-secret:";
+pub use crate::model::SECRET_PLACEHOLDER;
 
 /// One value that the conversion writes to `mke4.yaml`.
 #[derive(Clone, Debug, PartialEq)]

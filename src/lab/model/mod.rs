@@ -3,21 +3,36 @@
 //! Time is a tick. What happens by itself (swarm placing tasks, agents healing, the kubelet restarting pods) happens in
 //! [`State::tick`], in the order of names, so that a run can be repeated.
 
+mod accounts;
 mod agents;
 mod container;
+pub mod etcd;
+pub mod k0s;
 mod host;
+pub mod kube;
+mod network;
+pub(crate) mod objects;
+mod links;
+mod netfilter;
 mod seed;
 mod swarm;
+mod system;
 mod units;
 
+pub use accounts::Account;
 pub use container::{Container, Mount, Phase, Restart};
 pub use host::{Engine, Host, Trouble};
+pub use network::{Answer, Balancer, Server, Silence};
+pub use links::Link;
+pub(crate) use netfilter::read as read_rules;
+pub use netfilter::{Backend, Chain, Netfilter, Table};
 pub use swarm::{Mode, NoSwarm, Node, Service, Swarm};
+pub use system::{Firewall, Listener, System};
 pub use units::{Active, Enablement, Unit};
 
 pub(crate) use seed::{SeedFile, seed};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,10 +52,35 @@ pub struct State {
     pub hosts: BTreeMap<String, Host>,
     /// The swarm they form.
     pub swarm: Swarm,
+    /// Version of MKE 3's Kubernetes, `v1.31.7-mirantis-1`.
+    pub kubernetes: String,
+    /// etcd of MKE 3, with the objects of its Kubernetes.
+    pub etcd: etcd::Mke3Etcd,
+    /// The load balancer in front of the managers.
+    pub balancer: Balancer,
+    /// Images that no registry serves.
+    pub unserved: BTreeSet<String>,
+    /// Accounts of the auth store by name.
+    pub accounts: BTreeMap<String, Account>,
+    /// k0s on hosts, with the etcd and the API of its controllers.
+    pub k0s: k0s::K0s,
     /// Calls that the simulation could not answer, in order: `HOST: PROGRAM ARGUMENTS: why`.
     pub unmodelled: Vec<String>,
+    /// A crash that is to come.
+    pub crash: Option<Crash>,
     /// Number of ids handed out.
     pub(crate) ids: u64,
+}
+
+/// A crash on a host: what calls a program there dies with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// Host.
+    pub host: String,
+    /// At the call after so many more.
+    pub calls: u32,
+    /// Only once the program has done its work.
+    pub after: bool,
 }
 
 impl Cluster {
@@ -81,6 +121,8 @@ impl State {
         self.now += 1;
         self.reconcile_swarm();
         self.heal();
+        self.tick_etcd();
+        self.tick_k0s();
     }
 }
 

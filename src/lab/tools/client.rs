@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 /// Where the model listens, inside a host.
 pub(crate) const SOCKET: &str = "/.lab/socket";
@@ -21,6 +21,8 @@ const ENVIRONMENT: &[&str] = &[
     "ETCDCTL_KEY",
     "HOME",
     "KUBECONFIG",
+    "LAB_VERSION",
+    "UCP_PASSPHRASE",
 ];
 
 /// Status when the lab itself fails, which none of the programs uses.
@@ -36,6 +38,13 @@ pub fn main() -> ExitCode {
     }
     if argv.first().is_some_and(|name| name == "sudo") {
         return sudo(&argv[1..]);
+    }
+    if argv.first().is_some_and(|name| name == "openssl") && argv.get(1).is_none_or(|word| word != "s_client")
+    {
+        // Only connections are simulated. This machine's openssl does the rest.
+        let failed = Command::new("/usr/bin/openssl").args(&argv[1..]).exec();
+        let _ = writeln!(io::stderr(), "openssl: {failed}");
+        return ExitCode::from(127);
     }
     match talk(argv) {
         Ok(status) => ExitCode::from(status),
@@ -100,6 +109,11 @@ fn talk(argv: Vec<String>) -> io::Result<u8> {
                 wire::send(&mut socket, Kind::File, &serde_json::to_vec(&done)?)?;
             }
             Kind::Exit => return Ok(bytes.first().copied().unwrap_or(LAB_FAILED)),
+            Kind::Kill => {
+                // Whatever called the program goes with it, as in a crash.
+                let _ = Command::new("kill").args(["-KILL", "0"]).status();
+                return Ok(LAB_FAILED);
+            }
             Kind::Call => return Err(io::Error::other("the model called back")),
         }
     }
@@ -124,8 +138,26 @@ fn perform(op: &FileOp) -> FileDone {
         FileOp::Remove(path) => remove(path).map(|()| FileDone::Done),
         FileOp::Link { path, target } => link(path, target).map(|()| FileDone::Done),
         FileOp::Rename { from, to } => fs::rename(from, to).map(|()| FileDone::Done),
+        FileOp::Run { argv, input } => run(argv, input).map(FileDone::Bytes),
     };
     done.unwrap_or_else(|error| FileDone::Failed(error.to_string()))
+}
+
+/// Runs a program that reads little and prints little: neither waits for the other.
+fn run(argv: &[String], input: &[u8]) -> io::Result<Vec<u8>> {
+    let [program, arguments @ ..] = argv else {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    };
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that does not read its input ends the pipe, and that is its affair.
+        let _ = stdin.write_all(input);
+    }
+    Ok(child.wait_with_output()?.stdout)
 }
 
 fn list(path: &str) -> io::Result<Vec<String>> {

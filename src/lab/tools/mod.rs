@@ -12,12 +12,52 @@ pub(crate) use wire::FileOp;
 
 /// Names under which the binary stands in. A name is here when a program of the model answers to it, so that a host has
 /// no program that nothing simulates.
-pub const STAND_INS: &[&str] = &["docker", "systemctl", "sudo"];
+#[rustfmt::skip]
+pub const STAND_INS: &[&str] = &[
+    "curl",
+    "docker",
+    "firewall-cmd",
+    "modprobe",
+    "openssl",
+    "ip",
+    "ip6tables",
+    "ip6tables-legacy",
+    "ip6tables-legacy-restore",
+    "ip6tables-legacy-save",
+    "ip6tables-nft",
+    "ip6tables-nft-restore",
+    "ip6tables-nft-save",
+    "ip6tables-restore",
+    "ip6tables-save",
+    "iptables",
+    "iptables-legacy",
+    "iptables-legacy-restore",
+    "iptables-legacy-save",
+    "iptables-nft",
+    "iptables-nft-restore",
+    "iptables-nft-save",
+    "iptables-restore",
+    "iptables-save",
+    "sudo",
+    "sysctl",
+    "systemctl",
+    "systemd-run",
+    "ufw",
+];
+
+/// Names under which it lies in `/.lab/bin`, out of the way: what an upgrade brings to a host calls these. See
+/// [`assets`](super::assets).
+#[rustfmt::skip]
+pub const BROUGHT: &[&str] = &[
+    "etcdctl",
+    "etcdutl",
+    "k0s",
+];
 
 /// Whether a program called by this name is to stand in for another.
 ///
 /// Only inside a simulated host is it: elsewhere a link called `docker` to this binary is somebody's mistake.
 pub fn is_stand_in(argv0: &str) -> bool {
     let name = argv0.rsplit('/').next().unwrap_or(argv0);
-    STAND_INS.contains(&name) && std::path::Path::new(client::SOCKET).exists()
+    (STAND_INS.contains(&name) || BROUGHT.contains(&name)) && std::path::Path::new(client::SOCKET).exists()
 }

@@ -63,6 +63,10 @@ fn answer(mut socket: UnixStream, host: &str, cluster: &Cluster) -> io::Result<(
     }
     let called: Called = serde_json::from_slice(&bytes)?;
     let mut line = Line { socket };
+    let crash = crash(cluster, host);
+    if crash == Some(false) {
+        return wire::send(&mut line.socket, Kind::Kill, &[]);
+    }
     let status = programs::run(
         &mut Invocation {
             host,
@@ -73,7 +77,21 @@ fn answer(mut socket: UnixStream, host: &str, cluster: &Cluster) -> io::Result<(
         },
         &mut line,
     )?;
+    if crash == Some(true) {
+        return wire::send(&mut line.socket, Kind::Kill, &[]);
+    }
     wire::send(&mut line.socket, Kind::Exit, &[status])
+}
+
+/// Whether this call is the one at which its host's script dies, and if so whether its work is done before.
+fn crash(cluster: &Cluster, host: &str) -> Option<bool> {
+    let mut state = cluster.state();
+    let crash = state.crash.as_mut().filter(|crash| crash.host == host)?;
+    if crash.calls > 0 {
+        crash.calls -= 1;
+        return None;
+    }
+    state.crash.take().map(|crash| crash.after)
 }
 
 /// The far end of a stand-in.
@@ -134,6 +152,17 @@ impl Files for Line {
     fn list(&mut self, path: &str) -> io::Result<Vec<String>> {
         match self.file(FileOp::List(path.to_owned()))? {
             FileDone::Names(names) => Ok(names),
+            _ => Err(io::Error::other("a stand-in answered out of turn")),
+        }
+    }
+
+    fn run(&mut self, argv: &[String], input: &[u8]) -> io::Result<Vec<u8>> {
+        let op = FileOp::Run {
+            argv: argv.to_vec(),
+            input: input.to_vec(),
+        };
+        match self.file(op)? {
+            FileDone::Bytes(bytes) => Ok(bytes),
             _ => Err(io::Error::other("a stand-in answered out of turn")),
         }
     }

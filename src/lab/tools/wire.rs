@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     File = b'F',
     /// Model: exit with this status, four bytes.
     Exit = b'X',
+    /// Model: end with everything in the process group, at once.
+    Kill = b'K',
 }
 
 /// What a stand-in was called with.
@@ -62,6 +64,12 @@ pub(crate) enum FileOp {
     Link { path: String, target: String },
     /// Renames.
     Rename { from: String, to: String },
+    /// Runs a program with this standard input; its output is the content.
+    Run {
+        argv: Vec<String>,
+        #[serde(with = "base64")]
+        input: Vec<u8>,
+    },
 }
 
 /// What came of it.
@@ -103,6 +111,7 @@ fn kind(byte: u8) -> io::Result<Kind> {
         Kind::Error,
         Kind::File,
         Kind::Exit,
+        Kind::Kill,
     ]
     .into_iter()
     .find(|kind| *kind as u8 == byte)

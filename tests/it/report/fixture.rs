@@ -159,6 +159,7 @@ pub fn plan(size: Size) -> Plan {
             },
         ],
         files: BTreeMap::from([(sha(&k0s), k0s), (sha(&mke4), mke4)]),
+        runner: String::new(),
         scripts,
         stages: stages(),
         budgets: vec![

@@ -1,7 +1,10 @@
 //! `docker`: the commands that operators and scripts use on an MKE 3 node.
 
 mod containers;
+mod images;
 mod inside;
+mod objects;
+mod run;
 mod swarm;
 mod views;
 mod volumes;
@@ -65,6 +68,15 @@ impl Tool for Docker {
             "wait" => containers::wait(docked, &given),
             "exec" => inside::exec(docked, &given),
             "cp" => inside::cp(docked, &given),
+            "image" => images::image(docked, &given),
+            "images" => images::list(docked, &given),
+            "load" => images::load(docked, &given),
+            "pull" => images::pull(docked, &given),
+            "rmi" => images::remove(docked, &given),
+            "save" => images::save(docked, &given),
+            "run" => run::run(docked, &given),
+            "config" | "network" | "secret" => objects::object(docked, command, &given),
+            "stack" => objects::stack(docked, &given),
             "volume" => volumes::volume(docked, &given),
             "service" => swarm::service(docked, &given),
             "node" => swarm::node(docked, &given),

@@ -11,7 +11,7 @@ const NOT_SWARM: &str = "Error response from daemon: This node is not a swarm ma
 const NO_LEADER: &str = "Error response from daemon: rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online.";
 
 /// Refuses as a manager without a majority, a worker, or an engine outside a swarm does.
-fn serves(docked: &Docked<'_, '_>) -> Result<(), Failure> {
+pub(super) fn serves(docked: &Docked<'_, '_>) -> Result<(), Failure> {
     use crate::lab::model::NoSwarm;
     let state = docked.state();
     let host = host(&state, docked.call.host)?;
@@ -38,7 +38,7 @@ fn service_view(one: &Service) -> Value {
         "Spec": {
             "Name": one.name, "Labels": one.labels, "Mode": mode(one),
             "TaskTemplate": {
-                "ContainerSpec": {"Image": one.image},
+                "ContainerSpec": {"Image": one.image, "Mounts": []},
                 "Placement": if one.constraints.is_empty() { json!({}) } else { json!({"Constraints": one.constraints}) },
             },
         },

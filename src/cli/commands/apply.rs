@@ -1,0 +1,202 @@
+//! `mkectl apply`: run a saved plan on its hosts.
+
+use crate::apply::engine::Direction;
+use crate::apply::runner::Settings;
+use crate::cli::args::{ApplyArgs, RunArgs};
+use crate::cli::error::CliError;
+use crate::cli::run::{self, LocalOperator, Run, State, seconds_since_1970};
+use crate::cli::ui::Stream;
+use crate::cli::{CommandResult, Env, exit, files};
+use crate::model::Plan;
+use crate::source::mke3::Config;
+use crate::ssh::auth::Keys;
+use crate::ssh::client::{Client, Settings as SshSettings};
+use crate::ssh::hostkey::Policy;
+use crate::ssh::knownhosts::KnownHosts;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub fn run(env: &Env, args: &ApplyArgs) -> CommandResult {
+    let plan = super::load_plan(&args.plan)?;
+    run::applyable(&plan)?;
+    let assets = asset_files(&plan, &args.assets)?;
+    let config = args
+        .mke3_config
+        .as_ref()
+        .map(|path| Ok::<_, CliError>(Config::parse_bytes(path, &files::read(path)?)?))
+        .transpose()?;
+    let secrets = run::secrets(&plan, config.as_ref(), &|what| env.ui.ask_secret(what))?;
+    confirm(env, &plan, args)?;
+
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let earlier = if args.resume {
+        run::Earlier::Resume
+    } else {
+        run::Earlier::None
+    };
+    let state = State::open(&state_dir(&args.run, home.as_deref())?, &plan.digest, earlier)?;
+    let operator = LocalOperator {
+        assets,
+        ..LocalOperator::new(
+            &state,
+            output_dir(&args.run, home.as_deref())?,
+            args.run.config_out.as_ref().map(PathBuf::from),
+        )
+    };
+    let ui = env.ui.clone();
+    let ask = Arc::new(move |path: &Path, attempt: u32| {
+        let again = if attempt > 1 { " (again)" } else { "" };
+        ui.ask_secret(&format!("passphrase of {}{again}", path.display()))
+    });
+    let client = Client::new(
+        SshSettings::default(),
+        Policy::new(known_hosts(home.as_deref()), Arc::new(seconds_since_1970)),
+        Keys::new(
+            home,
+            std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from),
+            Some(ask),
+        ),
+    );
+    let width = width(&plan, args.parallelism);
+    let runtime = run::runtime()?;
+    let done = runtime.block_on(run::run(
+        env,
+        Run {
+            plan: &plan,
+            transport: Arc::new(client),
+            state,
+            operator,
+            secrets,
+            width,
+            until: args.until.clone(),
+            direction: Direction::Forward,
+            settings: Settings::default(),
+            events: args.run.events.clone(),
+        },
+    ))?;
+    run::close(env, &plan, &done, args.run.config_out.as_deref())
+}
+
+/// The plan's width, or less.
+fn width(plan: &Plan, wanted: Option<u32>) -> u32 {
+    let planned = plan.spec.estimate.width.max(1);
+    wanted.map_or(planned, |wanted| wanted.min(planned))
+}
+
+fn confirm(env: &Env, plan: &Plan, args: &ApplyArgs) -> Result<(), CliError> {
+    if args.yes {
+        return Ok(());
+    }
+    let refused = |message: &str| CliError {
+        exit: exit::APPROVAL,
+        message: message.to_owned(),
+        hint: "run it on a terminal, or with --yes where the review was done before".to_owned(),
+    };
+    if !env.ui.is_terminal(Stream::Err) {
+        return Err(refused(
+            "nobody confirmed this plan: there is no terminal to ask on",
+        ));
+    }
+    env.ui
+        .err(&crate::report::diff::summary(plan, &env.ui.style(Stream::Err)));
+    let question = format!(
+        "\nApply the plan {} to {} hosts? The cluster is down while it runs. Type \"yes\": ",
+        plan.digest,
+        plan.spec.hosts.len()
+    );
+    match env.ui.ask(&question) {
+        Some(answer) if answer.trim() == "yes" => Ok(()),
+        _ => Err(refused("not confirmed; nothing was begun")),
+    }
+}
+
+/// The files of the plan's assets, held against its digests.
+fn asset_files(plan: &Plan, given: &[(String, String)]) -> Result<BTreeMap<String, PathBuf>, CliError> {
+    let mut found = BTreeMap::new();
+    for (name, path) in given {
+        let asset = plan
+            .spec
+            .assets
+            .iter()
+            .find(|asset| asset.name == *name)
+            .ok_or_else(|| {
+                CliError::usage(
+                    format!("--asset {name}: the plan has no asset of that name"),
+                    "`mkectl show` lists what the plan brings",
+                )
+            })?;
+        let (digest, _) =
+            run::digest_file(Path::new(path)).map_err(|error| CliError::file("read", path, &error))?;
+        if digest != asset.digest {
+            return Err(CliError {
+                exit: exit::STALE,
+                message: format!(
+                    "--asset {name}: {path} is not the file of the plan: its digest is {digest}, and the plan says {}",
+                    asset.digest
+                ),
+                hint: "give the file that the plan was made with, or make a new plan".to_owned(),
+            });
+        }
+        found.insert(name.clone(), PathBuf::from(path));
+    }
+    let missing: Vec<&str> = plan
+        .spec
+        .assets
+        .iter()
+        .map(|asset| asset.name.as_str())
+        .filter(|name| !found.contains_key(*name))
+        .collect();
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    Err(CliError::usage(
+        format!("these files of the plan are not here: {}", missing.join(", ")),
+        "add --asset NAME=FILE for each; their digests are held against the plan's",
+    ))
+}
+
+/// Where runs are kept.
+pub fn state_dir(args: &RunArgs, home: Option<&Path>) -> Result<PathBuf, CliError> {
+    if let Some(given) = &args.state_dir {
+        return Ok(PathBuf::from(given));
+    }
+    if let Some(state) = std::env::var_os("XDG_STATE_HOME").filter(|state| !state.is_empty()) {
+        return Ok(PathBuf::from(state).join("mkectl"));
+    }
+    home.map(|home| home.join(".local/state/mkectl"))
+        .ok_or_else(no_home)
+}
+
+fn output_dir(args: &RunArgs, home: Option<&Path>) -> Result<PathBuf, CliError> {
+    match &args.output {
+        Some(given) => Ok(PathBuf::from(given)),
+        None => home.map(|home| home.join(".mke")).ok_or_else(no_home),
+    }
+}
+
+fn no_home() -> CliError {
+    CliError::usage(
+        "HOME is not set, so there is no place for state and kubeconfig",
+        "set HOME, or give --state-dir and --output",
+    )
+}
+
+/// The lines of the files that OpenSSH reads. One that is not there vouches for nobody.
+fn known_hosts(home: Option<&Path>) -> KnownHosts {
+    let mut known = KnownHosts::default();
+    let mut paths = vec![
+        PathBuf::from("/etc/ssh/ssh_known_hosts"),
+        PathBuf::from("/etc/ssh/ssh_known_hosts2"),
+    ];
+    if let Some(home) = home {
+        paths.push(home.join(".ssh/known_hosts"));
+        paths.push(home.join(".ssh/known_hosts2"));
+    }
+    for path in paths {
+        if let Ok(bytes) = std::fs::read(&path) {
+            known.add(&path.to_string_lossy(), &String::from_utf8_lossy(&bytes));
+        }
+    }
+    known
+}

@@ -1,0 +1,33 @@
+//! The clock of a run.
+
+use crate::apply::Clock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The clocks of this machine.
+pub struct WallClock(Instant);
+
+impl WallClock {
+    /// Starts now.
+    pub fn new() -> WallClock {
+        WallClock(Instant::now())
+    }
+}
+
+impl Clock for WallClock {
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn timestamp(&self) -> String {
+        jiff::Timestamp::now()
+            .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+            .to_string()
+    }
+}
+
+/// For certificates that expire, and for numbers of runs.
+pub fn seconds_since_1970() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,289 @@
+//! What `apply` and `rehearse` have in common: a plan, hosts to run it on, and everything that is kept and shown of the run.
+
+mod clock;
+mod operator;
+mod secrets;
+mod show;
+mod state;
+
+pub use clock::{WallClock, seconds_since_1970};
+pub use operator::{LocalOperator, digest_file};
+pub use secrets::resolve as secrets;
+pub use state::{Earlier, State};
+
+use super::error::CliError;
+use super::exit;
+use super::log::Level;
+use super::{CommandResult, Env};
+use crate::apply::control::{Control, Interrupt, Policy};
+use crate::apply::engine::{Direction, Limits};
+use crate::apply::events::{Events, Subscriber};
+use crate::apply::remote::{HostFault, Parts, Remote};
+use crate::apply::runner::{Settings, Token};
+use crate::apply::{Outcome, RunError, RunResult, Secret, Setup};
+use crate::model::Plan;
+use crate::ssh::Transport;
+use crate::ssh::pool::{Limits as PoolLimits, Pool};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How a plan is to be run.
+pub struct Run<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// How its hosts are reached.
+    pub transport: Arc<dyn Transport>,
+    /// What is kept of the run.
+    pub state: State,
+    /// What is done on this machine.
+    pub operator: LocalOperator,
+    /// Secrets by name.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Connections at once.
+    pub width: u32,
+    /// Stop after this stage.
+    pub until: Option<String>,
+    /// Which way.
+    pub direction: Direction,
+    /// How scripts run.
+    pub settings: Settings,
+    /// `--events`.
+    pub events: Option<String>,
+}
+
+/// A run that was begun.
+pub struct Done {
+    /// What it came to.
+    pub result: RunResult,
+    /// Where its records are.
+    pub directory: String,
+}
+
+/// Reaches all hosts, runs the plan, and shows what happens.
+///
+/// # Errors
+///
+/// When a host is not there, not trusted or another one, when nothing may be run, or when the journal breaks off.
+pub async fn run(env: &Env, run: Run<'_>) -> Result<Done, CliError> {
+    let plan = run.plan;
+    let spec = Arc::new(plan.spec.clone());
+    let pool = Pool::new(
+        run.transport,
+        PoolLimits {
+            // Each host keeps its connection while something runs there; the rest are opened when they are needed.
+            connections: usize::try_from(run.width).unwrap_or(usize::MAX).max(1) * 2,
+            ..PoolLimits::default()
+        },
+    );
+    let token = Token::new(run.state.token()).ok_or_else(|| CliError::bug("this run has no number"))?;
+    let log = Arc::new(run.state.host_log());
+    let operator = Arc::new(run.operator);
+    let remote = Arc::new(Remote::new(Parts {
+        spec: spec.clone(),
+        digest: plan.digest.clone(),
+        pool: pool.clone(),
+        settings: run.settings,
+        token,
+        operator: operator.clone(),
+        log,
+        secrets: run.secrets.clone(),
+    }));
+    env.log(Level::Info, "==> Running phase: Connect to hosts");
+    reached(env, plan, remote.reach().await)?;
+
+    let directory = run.state.directory().to_owned();
+    let (journal, earlier) = run.state.journal()?;
+    let clock = Arc::new(WallClock::new());
+    let mut subscribers: Vec<Arc<dyn Subscriber>> = vec![Arc::new(run.state.events()?)];
+    if let Some(to) = &run.events {
+        subscribers.push(Arc::new(state::EventsTo::open(to)?));
+    }
+    let live = show::subscriber(env, plan);
+    subscribers.push(live.clone());
+    let events = Events::new(run.state.run(), clock, subscribers);
+    let (stop, control) = Control::new();
+    let signals = tokio::spawn(listen(stop));
+    let result = crate::apply::run(Setup {
+        spec,
+        digest: plan.digest.clone(),
+        executor: remote,
+        journal,
+        earlier,
+        events,
+        control,
+        secrets: run.secrets,
+        width: run.width,
+        until: run.until,
+        policy: Policy::of(&plan.spec),
+        direction: run.direction,
+        limits: Limits::default(),
+    })
+    .await;
+    signals.abort();
+    live.finish();
+    pool.close().await;
+    let result = result.map_err(|error| refused(&error))?;
+    Ok(Done { result, directory })
+}
+
+/// Ctrl-C and SIGTERM become requests to stop.
+async fn listen(stop: tokio::sync::mpsc::UnboundedSender<Interrupt>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        // Then a signal ends the process, and the journal tells the next run where it was.
+        return;
+    };
+    loop {
+        let interrupt = tokio::select! {
+            Some(()) = int.recv() => Interrupt::Int,
+            Some(()) = term.recv() => Interrupt::Term,
+            else => return,
+        };
+        if stop.send(interrupt).is_err() {
+            return;
+        }
+    }
+}
+
+fn reached(
+    env: &Env,
+    plan: &Plan,
+    results: Vec<(String, Result<crate::apply::remote::Reached, HostFault>)>,
+) -> Result<(), CliError> {
+    let mut bad = Vec::new();
+    let mut code = exit::UNREACHABLE;
+    for (host, result) in results {
+        let place = plan
+            .spec
+            .hosts
+            .iter()
+            .find(|known| known.id == host)
+            .map_or_else(String::new, |known| format!("{}:{}", known.address, known.port));
+        match result {
+            Ok(_) => env.log(Level::Info, &format!("[ssh] {place}: connected")),
+            Err(fault) => {
+                if fault.is_input() {
+                    code = exit::USAGE;
+                } else if matches!(fault, HostFault::Other { .. }) && code.code != exit::USAGE.code {
+                    code = exit::STALE;
+                }
+                bad.push(format!("{host}: {fault}"));
+            }
+        }
+    }
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let count = bad.len();
+    bad.truncate(10);
+    if count > bad.len() {
+        bad.push(format!("and {} more hosts", count - bad.len()));
+    }
+    Err(CliError {
+        exit: code,
+        message: format!(
+            "{count} of {} hosts cannot be used, so nothing was begun\n{}",
+            plan.spec.hosts.len(),
+            bad.join("\n")
+        ),
+        hint: match code.code {
+            8 => "a host was replaced or restored: make a new plan",
+            4 => "correct what is said above; `mkectl plan` takes keys and addresses from hosts.yaml",
+            _ => "correct what is said above and run the command again",
+        }
+        .to_owned(),
+    })
+}
+
+fn refused(error: &RunError) -> CliError {
+    let exit = match error {
+        RunError::NotApplyable(_) => exit::BLOCKED,
+        RunError::Journal(_) => exit::FAILED_RESUMABLE,
+        RunError::Earlier(_) => exit::UNDECIDED,
+        RunError::UsedUp | RunError::Stage(_) => exit::USAGE,
+        RunError::Rows(_) | RunError::Rollback(_) => exit::BUG,
+    };
+    CliError {
+        exit,
+        message: error.to_string(),
+        hint: String::new(),
+    }
+}
+
+/// The exit code of a run, in the table of the command line.
+pub fn exit_of(result: &RunResult) -> CommandResult {
+    let code = result.exit();
+    exit::ALL
+        .iter()
+        .find(|exit| exit.code == code)
+        .copied()
+        .ok_or_else(|| CliError::bug(format!("a run ended with {code}")))
+}
+
+/// Whether everything of the plan is done.
+pub fn complete(result: &RunResult) -> bool {
+    result.outcome == Outcome::Done
+}
+
+/// Blockers and other reasons why a plan must not be run.
+///
+/// # Errors
+///
+/// Exit 3, with all reasons.
+pub fn applyable(plan: &Plan) -> Result<(), CliError> {
+    if plan.spec.intent.applyable {
+        return Ok(());
+    }
+    Err(CliError {
+        exit: exit::BLOCKED,
+        message: format!(
+            "this plan cannot be applied:\n{}",
+            plan.spec.intent.not_applyable.join("\n")
+        ),
+        hint: "`mkectl show` explains the blockers; make a new plan when they are gone".to_owned(),
+    })
+}
+
+/// The runtime of a run.
+///
+/// # Errors
+///
+/// When the system gives no threads.
+pub fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::bug(format!("no threads can be had: {error}")))
+}
+
+/// What is told when a run has ended, and its exit code.
+///
+/// # Errors
+///
+/// When stdout cannot be written.
+pub fn close(env: &Env, plan: &Plan, done: &Done, config_out: Option<&str>) -> CommandResult {
+    let exit = exit_of(&done.result)?;
+    for failure in &done.result.failures {
+        env.log(
+            Level::Error,
+            &format!("{}: {}", failure.action, failure.reason.message),
+        );
+    }
+    if complete(&done.result) && config_out.is_none() {
+        let document = plan
+            .spec
+            .documents
+            .iter()
+            .find(|document| document.name == "mke4.yaml");
+        if let Some(text) = document.and_then(|document| plan.spec.files.get(&document.digest)) {
+            env.ui.out(text.as_bytes())?;
+        }
+    }
+    env.log(
+        Level::Info,
+        &format!("{}; the records are in {}", exit.meaning, done.directory),
+    );
+    Ok(exit)
+}

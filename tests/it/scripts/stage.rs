@@ -1,0 +1,298 @@
+//! A plan, a lab, and a way to run the one on the other.
+
+use super::walker::Walker;
+use crate::support::{Cluster, options, repo};
+use mkectl::apply::control::{Control, Policy};
+use mkectl::apply::engine::{Direction, Limits};
+use mkectl::apply::events::{Events, Stream};
+use mkectl::apply::journal::{Journal, MemoryStore, Record, decode};
+use mkectl::apply::outputs::FileOutput;
+use mkectl::apply::remote::{Fetched, HostLog, Operator, OperatorError, Parts, Remote};
+use mkectl::apply::runner::{Settings, Token};
+use mkectl::apply::{ActionCall, ActionEnd, Clock, Fut, RunResult, Secret, Setup, run};
+use mkectl::catalogue::Bundle;
+use mkectl::lab::{Isolation, Lab, Options, assets};
+use mkectl::model::{Asset, Spec};
+use mkectl::plan::digest::{digest, digest_bytes};
+use mkectl::plan::make::{GivenAsset, Inputs, Source, make};
+use mkectl::plan::tables::Tables;
+use mkectl::ssh::pool::{Limits as PoolLimits, Pool};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// The scripts as they are now: a change of one needs no build.
+fn bundle() -> Bundle {
+    fn walk(at: &Path, name: &str, files: &mut Vec<(String, Vec<u8>)>) {
+        for entry in std::fs::read_dir(at).unwrap() {
+            let entry = entry.unwrap();
+            let name = format!("{name}{}", entry.file_name().to_string_lossy());
+            if entry.file_type().unwrap().is_dir() {
+                walk(&entry.path(), &format!("{name}/"), files);
+            } else {
+                files.push((name, std::fs::read(entry.path()).unwrap()));
+            }
+        }
+    }
+    let mut files = Vec::new();
+    walk(&repo("plans/upgrade"), "", &mut files);
+    Bundle::from_files(files)
+}
+
+// DEV: stubs for scripts that are not there yet.
+fn stubbed() -> Tables {
+    let tables = Tables::load(&bundle()).unwrap();
+    let missing: Vec<String> = tables.catalogue.missing_scripts().iter().map(|s| (*s).to_owned()).collect();
+    let bundle = bundle();
+    let mut files: Vec<(String, Vec<u8>)> = bundle
+        .names()
+        .filter_map(|name| Some((name.to_owned(), bundle.text(name)?.as_bytes().to_vec())))
+        .collect();
+    for name in missing {
+        let action = tables.catalogue.actions.iter().find(|a| a.script.as_ref() == Some(&name)).unwrap();
+        let mut outs = String::new();
+        for (out, kind) in &action.outputs {
+            let value = if format!("{kind:?}").contains("Sha256") {
+                "0".repeat(64)
+            } else {
+                "1".to_owned()
+            };
+            outs.push_str(&format!("echo {value} >$MKECTL_OUT/{out}\n"));
+        }
+        let text = format!(
+            "probe() {{ [ -e $MKECTL_WORK/stub ] && exit 10; exit 11; }}\nrun() {{ :>$MKECTL_WORK/stub\n{outs} }}\nundo() {{ rm -f $MKECTL_WORK/stub; }}\n\"$1\"\n"
+        );
+        files.push((format!("scripts/{name}"), text.into_bytes()));
+    }
+    Tables::load(&Bundle::from_files(files)).unwrap()
+}
+
+pub struct Stage {
+    pub spec: Arc<Spec>,
+    pub digest: String,
+    pub lab: Arc<Lab>,
+    pub runtime: tokio::runtime::Runtime,
+    operator: Arc<Kept>,
+}
+
+/// The operator's machine, in memory.
+struct Kept {
+    assets: BTreeMap<String, Vec<u8>>,
+    directory: tempfile::TempDir,
+}
+
+impl Operator for Kept {
+    fn perform<'a>(&'a self, call: &'a ActionCall, remote: &'a Remote) -> Fut<'a, ActionEnd> {
+        Box::pin(async move {
+            let mut kept = BTreeMap::new();
+            for (name, delivery) in &call.inputs.files {
+                let mkectl::apply::outputs::Delivery::Output(file) = delivery else { continue };
+                let bytes = remote.fetch(file, 1 << 30).await.unwrap();
+                let path = self.directory.path().join(name);
+                std::fs::write(&path, bytes).unwrap();
+                if call.step().outputs.contains_key(&name.to_lowercase()) {
+                    let file = FileOutput {
+                        host: String::new(),
+                        path: path.to_string_lossy().into_owned(),
+                        ..file.clone()
+                    };
+                    kept.insert(name.to_lowercase(), mkectl::apply::outputs::OutputValue::File(file));
+                }
+            }
+            ActionEnd::Done(kept)
+        })
+    }
+
+    fn asset<'a>(&'a self, asset: &'a Asset) -> Fut<'a, Result<Fetched, OperatorError>> {
+        Box::pin(async move { Ok(Fetched::Bytes(self.assets[&asset.name].clone())) })
+    }
+
+    fn open<'a>(&'a self, file: &'a FileOutput) -> Fut<'a, Result<Fetched, OperatorError>> {
+        Box::pin(async move { Ok(Fetched::Bytes(std::fs::read(&file.path).unwrap())) })
+    }
+
+    fn temporary(&self) -> std::io::Result<tempfile::NamedTempFile> {
+        tempfile::NamedTempFile::new_in(self.directory.path())
+    }
+}
+
+/// Everything that hosts printed: shown when a test fails.
+#[derive(Default)]
+pub struct Log(pub Mutex<Vec<u8>>);
+
+impl HostLog for Log {
+    fn write(&self, host: &str, attempt: &str, _: Stream, bytes: &[u8]) {
+        let mut log = self.0.lock().unwrap();
+        log.extend_from_slice(format!("[{host} {attempt}] ").as_bytes());
+        log.extend_from_slice(bytes);
+    }
+}
+
+struct Watch(Instant);
+
+impl Clock for Watch {
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn timestamp(&self) -> String {
+        String::new()
+    }
+}
+
+impl Stage {
+    pub fn new(hosts: &[&str]) -> Stage {
+        let tables = stubbed();
+        let mut cluster = Cluster::load("three-managers");
+        let keep = |name: &str| hosts.contains(&name);
+        let facts = &mut cluster.facts.1;
+        facts.hosts.retain(|host| keep(host.hostname.as_deref().unwrap()));
+        let addresses: BTreeSet<String> = facts.hosts.iter().map(|host| host.address.clone()).collect();
+        facts.cluster.swarm_nodes.as_mut().unwrap().retain(|name, _| keep(name));
+        facts.cluster.kubernetes_nodes.as_mut().unwrap().retain(|name, _| keep(name));
+        cluster
+            .hosts
+            .1
+            .entries
+            .retain(|host| addresses.contains(&host.address));
+        let wanted = options("three-managers");
+        let plan = |given: &BTreeMap<String, GivenAsset>| {
+            make(&Inputs {
+                tables: &tables,
+                config: &cluster.config,
+                hosts: Source {
+                    file: "hosts.yaml",
+                    bytes: &cluster.hosts.0,
+                    value: &cluster.hosts.1,
+                },
+                facts: Some(Source {
+                    file: "facts.json",
+                    bytes: &cluster.facts.0,
+                    value: &cluster.facts.1,
+                }),
+                accounts: Some(Source {
+                    file: "accounts.json",
+                    bytes: &cluster.accounts.0,
+                    value: &cluster.accounts.1,
+                }),
+                registry_cas: "",
+                options: &wanted,
+                assets: given,
+            })
+            .unwrap()
+            .spec
+        };
+        let to = plan(&BTreeMap::new()).cluster.to;
+        let assets: BTreeMap<String, Vec<u8>> = assets::assets(&assets::Versions {
+            k0s: &to.k0s,
+            etcd: &to.etcd,
+            calico: "v3.30.200",
+            mke: &to.mke,
+        })
+        .into_iter()
+        .map(|(name, bytes)| (name.to_owned(), bytes))
+        .collect();
+        let given = assets
+            .iter()
+            .map(|(name, bytes)| {
+                let asset = GivenAsset {
+                    url: format!("rehearsal:{name}"),
+                    digest: digest_bytes(bytes),
+                };
+                (name.clone(), asset)
+            })
+            .collect();
+        let spec = plan(&given);
+        assert_eq!(spec.intent.not_applyable, Vec::<String>::new());
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let lab = runtime
+            .block_on(Lab::from_facts(
+                &cluster.facts.1,
+                &Options {
+                    directory: std::env::temp_dir(),
+                    binary: PathBuf::from(env!("CARGO_BIN_EXE_mkectl")),
+                    isolation: Isolation::best(),
+                    tick: Some(Duration::from_millis(20)),
+                    roles: BTreeMap::new(),
+                },
+            ))
+            .unwrap();
+        Stage {
+            digest: digest(&spec).unwrap(),
+            spec: Arc::new(spec),
+            lab: Arc::new(lab),
+            runtime,
+            operator: Arc::new(Kept {
+                assets,
+                directory: tempfile::tempdir().unwrap(),
+            }),
+        }
+    }
+
+    pub fn remote(&self, token: u64, log: Arc<Log>) -> Arc<Remote> {
+        let transport = self.lab.transport(Arc::new(|| 1_800_000_000)).unwrap();
+        Arc::new(Remote::new(Parts {
+            spec: self.spec.clone(),
+            digest: self.digest.clone(),
+            pool: Pool::new(transport, PoolLimits::default()),
+            settings: Settings {
+                poll: "0.05".to_owned(),
+                grace_s: 2,
+                ..Settings::default()
+            },
+            token: Token::new(token).unwrap(),
+            operator: self.operator.clone(),
+            log,
+            secrets: self.secrets(),
+        }))
+    }
+
+    fn secrets(&self) -> BTreeMap<String, Secret> {
+        self.spec
+            .secrets
+            .iter()
+            .filter(|secret| !secret.from.starts_with("host:"))
+            .map(|secret| (secret.name.clone(), Secret::new(b"rehearsal".to_vec())))
+            .collect()
+    }
+
+    /// Runs the plan with a walker that executes. What earlier runs recorded is given, and returned with what this one adds.
+    pub fn walk(
+        &self,
+        walker: Walker,
+        earlier: Vec<Record>,
+        direction: Direction,
+        until: Option<&str>,
+    ) -> (RunResult, Arc<Walker>) {
+        let walker = Arc::new(walker);
+        let store = MemoryStore::default();
+        let result = self.runtime.block_on(run(Setup {
+            spec: self.spec.clone(),
+            digest: self.digest.clone(),
+            executor: walker.clone(),
+            journal: Journal::new(Box::new(store.clone())),
+            earlier,
+            events: Events::new("test", Arc::new(Watch(Instant::now())), Vec::new()),
+            control: Control::none(),
+            secrets: self.secrets(),
+            width: walker.width(),
+            until: until.map(str::to_owned),
+            policy: Policy {
+                on_failure: mkectl::options::FailurePolicy::Pause,
+                ..Policy::of(&self.spec)
+            },
+            direction,
+            limits: Limits {
+                retry_first: Duration::from_millis(50),
+                ..Limits::default()
+            },
+        }));
+        walker.keep(decode(&store.bytes()).unwrap().records);
+        (result.unwrap(), walker)
+    }
+}
