@@ -2,6 +2,7 @@
 
 use super::applyable;
 use super::play::{Fast, Fault, Show};
+use crate::size::generated::Files;
 use mkectl::apply::Verb;
 use mkectl::apply::book::Book;
 use mkectl::apply::events::Subscriber;
@@ -11,9 +12,6 @@ use mkectl::report::Style;
 use mkectl::report::live::{Live, Setup};
 use std::sync::Arc;
 use std::time::Duration;
-
-#[path = "../../../benches/support/mod.rs"]
-mod generated;
 
 #[tokio::test]
 async fn a_view_without_a_terminal_draws_nothing_and_ends() {
@@ -35,7 +33,9 @@ async fn a_view_without_a_terminal_draws_nothing_and_ends() {
         ..Show::new(&spec)
     };
     let show = show.fault(Verb::Run, "manager-02/join-controller", Fault::Fail);
-    let shown = show.to(clock, vec![Arc::clone(&live) as Arc<dyn Subscriber>]).await;
+    let shown = show
+        .to(clock, vec![Arc::clone(&live) as Arc<dyn Subscriber>])
+        .await;
     assert_eq!(shown.result.outcome, mkectl::apply::Outcome::RolledBack);
     live.print("nobody reads this");
     live.finish();
@@ -53,7 +53,7 @@ const SPEED: u32 = 600;
 #[ignore = "plays half a minute on a terminal"]
 fn two_hundred_hosts_on_a_terminal() {
     let tables = Tables::load(&Bundle::embedded()).unwrap();
-    let files = generated::Files::cluster(200);
+    let files = Files::cluster(200);
     let spec = applyable(files.parse().plan(&tables).spec);
     let worker = |number: usize| -> &'static str {
         let workers: Vec<&str> = spec
