@@ -47,6 +47,26 @@ impl Log {
         }
     }
 
+    /// How much is written.
+    pub fn level(&self) -> logline::Level {
+        self.level.into()
+    }
+
+    /// Form of the lines.
+    pub fn form(&self) -> logline::Form {
+        self.format.into()
+    }
+
+    /// Whether lines are for people.
+    pub fn is_text(&self) -> bool {
+        self.format == LogFormat::Text
+    }
+
+    /// When it started.
+    pub fn start(&self) -> Instant {
+        self.start
+    }
+
     /// Writes a line when its level is wanted.
     pub fn line(&self, ui: &Ui, level: Level, message: &str) {
         if level > self.level {

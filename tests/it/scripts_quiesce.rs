@@ -114,13 +114,22 @@ impl Action<'_> {
     }
 
     fn call(&self, verb: &str) -> Ran {
-        input(self.lab, self.host, &self.line(verb, "true"), whole(self.script).as_bytes())
+        input(
+            self.lab,
+            self.host,
+            &self.line(verb, "true"),
+            whole(self.script).as_bytes(),
+        )
     }
 
     #[track_caller]
     fn gives(&self, verb: &str, status: i32) -> Ran {
         let ran = self.call(verb);
-        assert_eq!(ran.status, status, "{} {verb} on {}: {ran:#?}", self.id, self.host);
+        assert_eq!(
+            ran.status, status,
+            "{} {verb} on {}: {ran:#?}",
+            self.id, self.host
+        );
         ran
     }
 
@@ -134,11 +143,20 @@ impl Action<'_> {
              echo 'if [ \"$(wc -l </killer.count)\" -eq {n} ]; then kill -9 $PPID; kill -9 $$; fi'; \
              echo \"exec $(command -v $p) \\\"\\$@\\\"\"; }} >/killer/$p && chmod 755 /killer/$p; done; : >/killer.count"
         );
-        input(self.lab, self.host, &self.line(verb, &killer), whole(self.script).as_bytes());
-        let calls: u32 = ok(self.lab, self.host, "rm -rf /killer; wc -l </killer.count; rm /killer.count")
-            .trim()
-            .parse()
-            .unwrap();
+        input(
+            self.lab,
+            self.host,
+            &self.line(verb, &killer),
+            whole(self.script).as_bytes(),
+        );
+        let calls: u32 = ok(
+            self.lab,
+            self.host,
+            "rm -rf /killer; wc -l </killer.count; rm /killer.count",
+        )
+        .trim()
+        .parse()
+        .unwrap();
         calls >= n
     }
 
@@ -175,13 +193,22 @@ impl Action<'_> {
 }
 
 fn action<'a>(lab: &'a Lab, host: &'a str, id: &'a str, script: &'a str) -> Action<'a> {
-    Action { lab, host, id, script, env: Vec::new() }
+    Action {
+        lab,
+        host,
+        id,
+        script,
+        env: Vec::new(),
+    }
 }
 
 /// Runs a script on these hosts, as a plan would.
 fn run_on<'a>(lab: &'a Lab, hosts: &[&'a str], id: &'a str, script: &'a str, env: &[(&'a str, String)]) {
     for host in hosts {
-        let action = Action { env: env.to_vec(), ..action(lab, host, id, script) };
+        let action = Action {
+            env: env.to_vec(),
+            ..action(lab, host, id, script)
+        };
         action.gives("run", 0);
     }
 }

@@ -1,6 +1,8 @@
 //! etcd: a store of keys with revisions, and the cluster of them that MKE 3 runs in its `ucp-kv` containers.
 
 use super::State;
+use super::kube::{Api, set_condition};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// First line of a snapshot.
@@ -255,6 +257,9 @@ pub struct Mke3Etcd {
     pub size: u64,
 }
 
+/// Ticks after which a silent node is no longer taken for ready.
+const SILENCE: u64 = 5;
+
 /// Container of a member.
 pub const KV: &str = "ucp-kv";
 
@@ -309,7 +314,7 @@ impl State {
             .find(|host| self.runs(host, API))
     }
 
-    /// Elections, and what API servers write while nobody asks: leases of nodes.
+    /// Elections, and what API servers write while nobody asks: leases of nodes, and whether those are ready.
     pub(super) fn tick_etcd(&mut self) {
         let leader = self.etcd_leader().map(str::to_owned);
         if let Some(leader) = leader
@@ -317,6 +322,50 @@ impl State {
         {
             self.etcd.leader = leader;
             self.etcd.term += 1;
+        }
+        if self.mke3_api().is_none() {
+            return;
+        }
+        let context = self.mke3_context();
+        let watched = self
+            .hosts
+            .keys()
+            .any(|host| self.runs(host, "ucp-kube-controller-manager"));
+        let mut api = Api::new(&mut self.etcd.store, &context);
+        let time = context.time();
+        for mut node in api.all("nodes") {
+            let name = super::kube::name(&node).to_owned();
+            let lease = format!("/registry/leases/kube-node-lease/{name}");
+            if context.live.contains(&name) {
+                if let Some(entry) = api.store.get(&lease)
+                    && let Ok(mut lease_of) = serde_json::from_slice::<Value>(&entry.bytes)
+                {
+                    lease_of["spec"]["renewTime"] = json!(time);
+                    lease_of["spec"]["tick"] = json!(context.now);
+                    let bytes = lease_of.to_string().into_bytes();
+                    api.store.put(&lease, bytes);
+                }
+                set_condition(&mut node, "Ready", "True", "KubeletReady", "", &time);
+                api.write_status(&node);
+            } else if watched {
+                let heard = api
+                    .store
+                    .get(&lease)
+                    .and_then(|entry| serde_json::from_slice::<Value>(&entry.bytes).ok())
+                    .and_then(|lease| lease["spec"]["tick"].as_u64())
+                    .unwrap_or(0);
+                if heard + SILENCE < context.now {
+                    set_condition(
+                        &mut node,
+                        "Ready",
+                        "Unknown",
+                        "NodeStatusUnknown",
+                        "Kubelet stopped posting node status.",
+                        &time,
+                    );
+                    api.write_status(&node);
+                }
+            }
         }
     }
 }

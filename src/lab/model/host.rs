@@ -1,10 +1,10 @@
 //! One host: its engine and its units.
 
 use super::container::Container;
-use super::system::System;
 use super::links::{self, Link};
 use super::netfilter::Netfilter;
 use super::swarm::task_of;
+use super::system::System;
 use super::units::{Active, Enablement, Unit};
 use crate::model::Role;
 use std::collections::BTreeMap;

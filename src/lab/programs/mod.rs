@@ -6,12 +6,14 @@
 mod args;
 mod curl;
 mod docker;
+mod etcd;
 mod firewall;
-mod kernel;
-mod openssl;
-mod k0s;
 mod ip;
 mod iptables;
+mod k0s;
+mod kernel;
+pub(crate) mod kubectl;
+mod openssl;
 mod systemctl;
 mod systemd_run;
 pub(crate) mod template;
@@ -96,6 +98,7 @@ fn tools() -> Vec<&'static dyn Tool> {
     vec![
         &curl::Curl,
         &docker::Docker,
+        &etcd::Etcdutl,
         &firewall::FirewallCmd,
         &kernel::Modprobe,
         &openssl::Openssl,

@@ -1,6 +1,6 @@
 //! The run report: how long everything took, held against how long it had to take, and which copies were kept.
 
-mod text;
+pub mod text;
 
 pub use text::render;
 

@@ -3,6 +3,7 @@
 use super::field;
 use crate::lab::model::etcd::Store;
 use serde_json::Value;
+use std::sync::LazyLock;
 
 const KINDS: &str = include_str!("kinds.txt");
 
@@ -74,9 +75,9 @@ impl Resource {
     }
 }
 
-/// All resources, in the order that discovery lists them.
-pub fn resources(store: &Store) -> Vec<Resource> {
-    let built_in = KINDS
+/// What is built in.
+static BUILT_IN: LazyLock<Vec<Resource>> = LazyLock::new(|| {
+    KINDS
         .lines()
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| {
@@ -99,12 +100,23 @@ pub fn resources(store: &Store) -> Vec<Resource> {
                 path: (*path).to_owned(),
                 custom: false,
             })
-        });
-    let custom = store
-        .range("/registry/apiextensions.k8s.io/customresourcedefinitions/")
+        })
+        .collect()
+});
+
+/// Where definitions are.
+const DEFINITIONS: &str = "/registry/apiextensions.k8s.io/customresourcedefinitions/";
+
+fn custom(store: &Store) -> impl Iterator<Item = Resource> {
+    store
+        .range(DEFINITIONS)
         .filter_map(|(_, entry)| serde_json::from_slice(&entry.bytes).ok())
-        .filter_map(|crd: Value| of_definition(&crd));
-    built_in.chain(custom).collect()
+        .filter_map(|crd: Value| of_definition(&crd))
+}
+
+/// All resources, in the order that discovery lists them.
+pub fn resources(store: &Store) -> Vec<Resource> {
+    BUILT_IN.iter().cloned().chain(custom(store)).collect()
 }
 
 fn of_definition(crd: &Value) -> Option<Resource> {
@@ -138,12 +150,22 @@ fn of_definition(crd: &Value) -> Option<Resource> {
 /// The resource that a word of a command line means: plural, singular, kind or short name, with or without its group.
 pub fn named(store: &Store, word: &str) -> Option<Resource> {
     let lower = word.to_ascii_lowercase();
-    resources(store).into_iter().find(|resource| resource.is(&lower))
+    if let Some(found) = BUILT_IN.iter().find(|resource| resource.is(&lower)) {
+        return Some(found.clone());
+    }
+    let by_name = store
+        .get(&format!("{DEFINITIONS}{lower}"))
+        .and_then(|entry| serde_json::from_slice(&entry.bytes).ok())
+        .and_then(|crd: Value| of_definition(&crd));
+    by_name.or_else(|| custom(store).find(|resource| resource.is(&lower)))
 }
 
 /// The resource of an object with this `apiVersion` and `kind`.
 pub fn of_kind(store: &Store, api_version: &str, kind: &str) -> Option<Resource> {
-    resources(store)
-        .into_iter()
-        .find(|resource| resource.kind == kind && resource.api_version() == api_version)
+    let is = |resource: &Resource| resource.kind == kind && resource.api_version() == api_version;
+    BUILT_IN
+        .iter()
+        .find(|resource| is(resource))
+        .cloned()
+        .or_else(|| custom(store).find(is))
 }

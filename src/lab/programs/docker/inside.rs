@@ -5,7 +5,10 @@
 //! answer through [`program`]; others are refused.
 
 use super::{Docked, QUIET, host};
+use crate::lab::model::etcd::{API, KV};
 use crate::lab::model::{Container, Host};
+use crate::lab::programs::etcd::Ctl;
+use crate::lab::programs::kubectl;
 use crate::lab::programs::{Caller, Failure};
 use crate::lab::tools::FileOp;
 
@@ -24,7 +27,10 @@ fn find<'a>(host: &'a Host, word: &str) -> Result<&'a Container, Failure> {
 /// The host's path behind a path of the container.
 fn outside(host: &Host, container: &Container, path: &str) -> Option<String> {
     if path.starts_with("/tmp/") && !path.split('/').any(|part| part == "..") {
-        let layer = format!("{}/{}/{}/diff", host.engine.root, host.engine.driver, container.id);
+        let layer = format!(
+            "{}/{}/{}/diff",
+            host.engine.root, host.engine.driver, container.id
+        );
         return Some(format!("{layer}{path}"));
     }
     container.mounts.iter().find_map(|mount| {
@@ -66,7 +72,30 @@ pub(super) fn exec(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<
         );
         return Err(Failure::Real(text, 1));
     }
+    if container.name == KV && command.first().is_some_and(|program| program == "etcdctl") {
+        let outside = |path: &str| outside(&on, &container, path).or_else(|| own(&on, &container, path));
+        let cluster = docked.call.cluster;
+        let ctl = Ctl {
+            host: &on.name,
+            words: &command[1..],
+            env: parsed.all("env"),
+            outside: &outside,
+            data: &format!("{}/volumes/{KV}/_data", on.engine.root),
+        };
+        return ctl.run(&|| cluster.state().clone(), docked.caller);
+    }
+    if [API, "ucp-kubelet"].contains(&container.name.as_str())
+        && command.first().is_some_and(|program| program == "kubectl")
+    {
+        return kubectl::run(&command[1..], docked.call, docked.caller, &kubectl::mke3);
+    }
     program(docked.caller, &on, &container, command, parsed.has("interactive"))
+}
+
+/// Where a container's own files are, as the storage driver keeps them.
+fn own(host: &Host, container: &Container, path: &str) -> Option<String> {
+    let inside = path.starts_with("/tmp/") && !path.split('/').any(|part| part == "..");
+    inside.then(|| format!("{}/overlay2/{}/diff{path}", host.engine.root, container.id))
 }
 
 /// Runs a program in a container.
@@ -105,6 +134,7 @@ fn program(
             let mut status = 0;
             for path in paths {
                 let outside = outside(host, container, path)
+                    .or_else(|| own(host, container, path))
                     .ok_or_else(|| Failure::Unmodelled(format!("{path}, which is not mounted")))?;
                 if caller.exists(&outside)? {
                     let bytes = caller.read(&outside)?;
@@ -116,6 +146,15 @@ fn program(
                 }
             }
             Ok(status)
+        }
+        ["rm", "-f", paths @ ..] => {
+            for path in paths {
+                let own = own(host, container, path).ok_or_else(|| {
+                    Failure::Unmodelled(format!("{path}, which is not the container's own"))
+                })?;
+                caller.change(FileOp::Remove(own))?;
+            }
+            Ok(0)
         }
         _ => Err(Failure::Unmodelled(format!(
             "a program in {}: {}",
@@ -146,7 +185,9 @@ pub(super) fn cp(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8
     let resolve = |name: &str, path: &str| -> Result<String, Failure> {
         let state = docked.state();
         let host = host(&state, docked.call.host)?;
-        outside(host, find(host, name)?, path)
+        let container = find(host, name)?;
+        outside(host, container, path)
+            .or_else(|| own(host, container, path))
             .ok_or_else(|| Failure::Unmodelled(format!("{path}, which is not mounted")))
     };
     let (source, target) = match (from_inside, to_inside) {
