@@ -7,7 +7,6 @@ mod args;
 mod curl;
 mod docker;
 mod etcd;
-mod k0s;
 mod firewall;
 mod ip;
 mod iptables;
@@ -100,12 +99,8 @@ fn tools() -> Vec<&'static dyn Tool> {
         &curl::Curl,
         &docker::Docker,
         &etcd::Etcdutl,
-        &k0s::K0s,
         &firewall::FirewallCmd,
-        &kernel::Modprobe,
-        &openssl::Openssl,
-        &kernel::Sysctl,
-        &k0s::K0s,
+        &firewall::Ufw,
         &ip::Ip,
         &iptables::Iptables("ip6tables"),
         &iptables::Iptables("ip6tables-legacy"),
@@ -125,9 +120,12 @@ fn tools() -> Vec<&'static dyn Tool> {
         &iptables::Iptables("iptables-nft-save"),
         &iptables::Iptables("iptables-restore"),
         &iptables::Iptables("iptables-save"),
+        &k0s::K0s,
+        &kernel::Modprobe,
+        &kernel::Sysctl,
+        &openssl::Openssl,
         &systemctl::Systemctl,
         &systemd_run::SystemdRun,
-        &firewall::Ufw,
     ]
 }
 
