@@ -3,7 +3,7 @@
 
 use super::doc::{Block, Line, Section, Span, Table, Tone, Weight};
 use super::page::{Page, Style};
-use super::progress::{because, ended};
+use super::progress::{because, ended, remote};
 use crate::apply::engine::Failure;
 use crate::apply::runner::ActionName;
 use crate::apply::scheduler::Frame;
@@ -182,7 +182,7 @@ impl<'a> View<'a> {
             blocks.push(Block::Text {
                 indent: 4,
                 mark: Some(Span::new(Tone::Dim, "│")),
-                line: Line::from(line.as_str()),
+                line: Line::from(remote(line)),
             });
         }
         let show = format!("mkectl show {} --scripts {}", self.names.plan, failure.action);

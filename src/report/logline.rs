@@ -5,7 +5,7 @@
 
 mod rollback;
 
-use super::progress::{Progress, State, because, ended};
+use super::progress::{Progress, State, because, ended, remote};
 use crate::apply::Verb;
 use crate::apply::book::Book;
 use crate::apply::control::{Cause, Decision, Interrupt, Reaction};
@@ -276,9 +276,9 @@ impl Log {
                 let text = format!("{} attempt {attempt}{doubt}", word(*verb));
                 self.host_line(Level::Debug, action, &text);
             }
-            Event::ActionSeen { action, text, .. } => self.host_line(Level::Debug, action, text),
+            Event::ActionSeen { action, text, .. } => self.host_line(Level::Debug, action, &remote(text)),
             Event::ActionOutput { action, text, .. } => {
-                self.host_line(Level::Debug, action, &format!("| {text}"));
+                self.host_line(Level::Debug, action, &format!("| {}", remote(text)));
             }
             Event::ActionRetry {
                 action,
@@ -394,7 +394,7 @@ impl Log {
         let text = format!("{} {} after {time}: {why}", word(verb), ended(end));
         self.host_line(Level::Error, action, &text);
         for line in reason.map_or(&[][..], |reason| &reason.stderr) {
-            self.host_line(Level::Error, action, &format!("| {line}"));
+            self.host_line(Level::Error, action, &format!("| {}", remote(line)));
         }
         if let Some(at) = self.progress.place(action) {
             self.last_failure = Some((at, format!("{action}: {why}")));

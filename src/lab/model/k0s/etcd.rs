@@ -58,7 +58,7 @@ impl About {
     /// Reads `lab.json`, which a restore or a controller wrote.
     pub fn read(bytes: &[u8]) -> Option<About> {
         let value: Value = serde_json::from_slice(bytes).ok()?;
-        let members = value["initial-cluster"]
+        let members = value["initialCluster"]
             .as_str()?
             .split(',')
             .filter_map(|member| member.split_once('='))
@@ -78,7 +78,7 @@ impl About {
             .iter()
             .map(|(name, url)| format!("{name}={url}"))
             .collect();
-        let value = json!({"name": self.name, "initial-cluster": members.join(","), "cluster": self.cluster});
+        let value = json!({"name": self.name, "initialCluster": members.join(","), "cluster": self.cluster});
         value.to_string().into_bytes()
     }
 }

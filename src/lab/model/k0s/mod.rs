@@ -301,7 +301,12 @@ impl State {
                     }
                 }
             }
-            // CONTROLLERS
+            let running = kube::controllers::Running {
+                workloads: true,
+                charts: true,
+            };
+            kube::controllers::reconcile(&mut of.store, &context, running);
+            kube::controllers::kubelets(&mut of.store, &context);
             if !config.is_held() {
                 evict(&mut of.store, &context, &mut of.silent);
             }
