@@ -468,6 +468,12 @@ fn files(mke3: &Mke3, host: &Host, facts: &Facts) -> Vec<SeedFile> {
         }
     }
     let root = host.engine.root.trim_start_matches('/').to_owned();
+    if host.role == Role::Manager {
+        for name in ["ca.pem", "cert.pem", "key.pem"] {
+            let path = format!("{root}/volumes/ucp-kv-certs/_data/{name}");
+            add(path, format!("{name} of etcd on {}\n", host.name), 0o600);
+        }
+    }
     let services = facts.cluster.user_services.iter().flatten();
     let beside = about
         .iter()
