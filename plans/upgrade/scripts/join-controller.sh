@@ -20,6 +20,7 @@ run() {
     if ! systemctl is-active --quiet k0scontroller; then
         place_carried "$KEYS"
         k0s_yaml "$K0S_CONFIG" >"$MKECTL_WORK/k0s.yaml" || fail "cannot write to $MKECTL_WORK"
+        set_aside /etc/k0s/k0s.yaml
         replace /etc/k0s/k0s.yaml 0600 <"$MKECTL_WORK/k0s.yaml"
         place_token
         install_k0s controller --enable-worker=true --config=/etc/k0s/k0s.yaml --token-file=/etc/k0s/k0stoken
@@ -52,7 +53,7 @@ undo() {
     fi
     forget_token
     unplace_carried
-    move_aside /etc/k0s/k0s.yaml
+    put_back /etc/k0s/k0s.yaml
     remove_k0s k0scontroller.service containerd images bin
 }
 . lib/main.sh
