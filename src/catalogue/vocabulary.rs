@@ -85,7 +85,7 @@ pub const DOCUMENTS: Names = &[
     ),
     (
         "k0s.yaml",
-        "k0s configuration with the hold; `mkectl-host:private-address` stands for the etcd peer address",
+        "k0s configuration with the hold; `mkectl-host:private-address` stands for the address of the API server and etcd peer, `mkectl-host: carried-flags` for flags whose files come from MKE 3",
     ),
     (
         "mke3-objects.txt",

@@ -105,7 +105,7 @@ pub(crate) fn tar(files: &[(String, u32, Vec<u8>)]) -> Vec<u8> {
 }
 
 /// The gzip form of some bytes, stored and not compressed: charts and shell files are small.
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
     let mut pieces = bytes.chunks(0xffff).peekable();
     while let Some(piece) = pieces.next() {

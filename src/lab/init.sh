@@ -58,8 +58,8 @@ mount --bind "$binary" "$root/.lab/mkectl"
 mount -o remount,bind,ro "$root/.lab/mkectl"
 mount --bind "$socket" "$root/.lab/socket"
 mkdir "$root/.lab/bin"
-for name in $brought; do
-	ln -s ../mkectl "$root/.lab/bin/$name"
+for program in $brought; do
+	ln -s ../mkectl "$root/.lab/bin/$program"
 done
 printf '%s\n' "$name" >"$root/.lab/name"
 mount -o remount,bind,ro "$root/.lab"
@@ -99,6 +99,8 @@ exec unshare --user --mount --net --uts --ipc --propagation unchanged sh -c '
 ' sh '
 	pid=$1 name=$2 address=$3
 	hostname "$name" || exit 1
+	# Not what stands in for it under /usr/local.
+	PATH=/usr/sbin:/usr/bin:/sbin:/bin
 	if command -v ip >/dev/null; then
 		ip link set lo up
 		[ -z "$address" ] || ip address add "$address" dev lo

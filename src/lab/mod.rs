@@ -109,6 +109,10 @@ impl Lab {
         for (at, (name, files)) in seed.files.into_iter().enumerate() {
             let home = root.join(format!("h{at}"));
             fill(&home.join("seed"), &files)?;
+            for mount in seed.mounts.get(&name).into_iter().flatten() {
+                let path = home.join("seed").join(mount.trim_start_matches('/'));
+                fs::create_dir_all(&path).map_err(file("create", &path))?;
+            }
             let socket = root.join(format!("s{at}"));
             let service =
                 Service::start(&socket, &name, cluster.clone()).map_err(file("listen on", &socket))?;
@@ -118,6 +122,7 @@ impl Lab {
                 base: base.clone(),
                 binary: options.binary.clone(),
                 socket,
+                mounts: seed.mounts.get(&name).cloned().unwrap_or_default(),
                 address: interface(addresses.get(&name).map_or("", String::as_str)),
                 name,
                 isolation: options.isolation,

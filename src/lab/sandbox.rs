@@ -18,6 +18,11 @@ use std::time::Duration;
 const INIT: &str = include_str!("init.sh");
 const BASE: &str = include_str!("base.sh");
 
+/// Mounts each of its arguments. The directories are part of what the host holds at first.
+const MOUNT: &str = r#"for directory; do
+    mount -t tmpfs -o size=1m,mode=755 tmpfs "$directory" && echo token >"$directory/token" || exit 1
+done"#;
+
 /// What the kernel needs to allow, for people.
 const REMEDY: &str = "run as root outside a container, or as an ordinary user where unprivileged user namespaces are on \
                       (sysctl user.max_user_namespaces above 0, kernel.apparmor_restrict_unprivileged_userns 0, \
@@ -82,6 +87,8 @@ pub struct Setup {
     pub name: String,
     /// Private address with prefix length, put on the loopback interface; may be empty.
     pub address: String,
+    /// Directories that are mounts of their own in memory, with something in them.
+    pub mounts: Vec<String>,
     /// How it is kept apart.
     pub isolation: Isolation,
 }
@@ -190,16 +197,20 @@ impl Sandbox {
         })?;
         let stdin = outer.stdin.take();
         match first_line(&mut outer) {
-            Ok(pid) => Ok(Sandbox {
-                entry: Entry {
-                    pid,
-                    outer: outer.id(),
-                    isolation: setup.isolation,
-                },
-                layers: changes::layers(&setup.directory, &setup.base),
-                outer,
-                stdin,
-            }),
+            Ok(pid) => {
+                let sandbox = Sandbox {
+                    entry: Entry {
+                        pid,
+                        outer: outer.id(),
+                        isolation: setup.isolation,
+                    },
+                    layers: changes::layers(&setup.directory, &setup.base),
+                    outer,
+                    stdin,
+                };
+                sandbox.mount(&setup.mounts)?;
+                Ok(sandbox)
+            }
             Err(reason) => {
                 // It may have ended by itself, which is what is wanted.
                 let _ = outer.kill();
@@ -210,6 +221,27 @@ impl Sandbox {
                 })
             }
         }
+    }
+
+    /// Mounts directories in memory, as a command of the host could: it may unmount them again.
+    fn mount(&self, directories: &[String]) -> Result<(), LabError> {
+        if directories.is_empty() {
+            return Ok(());
+        }
+        let words = ["sh", "-c", MOUNT, "sh"].into_iter().map(str::to_owned);
+        let ran = self
+            .entry
+            .command(words.chain(directories.iter().cloned()))
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| LabError::Program { program: "nsenter", source })?;
+        if ran.status.success() {
+            return Ok(());
+        }
+        Err(LabError::Refused {
+            reason: String::from_utf8_lossy(&ran.stderr).trim().to_owned(),
+            remedy: REMEDY,
+        })
     }
 
     /// How commands get in.

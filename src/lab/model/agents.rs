@@ -67,11 +67,22 @@ impl State {
                         .cloned(),
                 );
             }
+            let up = |host: &Host, name: &str| host.containers.get(name).is_some_and(Container::is_running);
+            if up(host, "ucp-kubelet") {
+                host.netfilter.kubelet_runs();
+            }
+            if up(host, "ucp-kube-proxy") {
+                host.netfilter.proxy_runs();
+            }
             if host
                 .containers
-                .get("ucp-kubelet")
-                .is_some_and(Container::is_running)
+                .values()
+                .any(|one| one.is_running() && one.labels.get("name").is_some_and(|name| name == "Calico node"))
             {
+                host.netfilter.calico_runs();
+            }
+            // The kubelet reaches Docker through a shim, whose socket starts it.
+            if up(host, "ucp-kubelet") && host.reach_cri() {
                 missing.extend(
                     host.containers
                         .values()

@@ -1,6 +1,9 @@
 //! One host: its engine and its units.
 
 use super::container::Container;
+use super::links::{self, Link};
+use super::netfilter::Netfilter;
+use super::swarm::task_of;
 use super::system::System;
 use super::units::{Active, Enablement, Unit};
 use crate::model::Role;
@@ -50,6 +53,10 @@ pub struct Host {
     pub containers: BTreeMap<String, Container>,
     /// Images by reference: id.
     pub images: BTreeMap<String, String>,
+    /// Rules of iptables.
+    pub netfilter: Netfilter,
+    /// Network interfaces by name.
+    pub links: BTreeMap<String, Link>,
     /// Kernel settings, firewall and what listens by itself.
     pub system: System,
     /// Units by name.
@@ -142,8 +149,12 @@ impl Host {
         unit.active = Active::Active;
         if name == "docker.service" {
             self.in_swarm = swarm;
+            self.netfilter.docker_starts();
+            self.links.extend(links::of_docker());
             for container in self.containers.values_mut() {
-                if container.comes_back() {
+                // A node of the swarm starts its tasks again by itself, whether it hears of a manager or not.
+                let task = swarm && task_of(container).is_some() && !container.stopped;
+                if task || container.comes_back() {
                     container.start(now);
                 }
             }
@@ -185,6 +196,20 @@ impl Host {
             self.units.remove(name);
         }
         Ok(())
+    }
+
+    /// Connects to MKE's shim between kubelet and Docker, which its socket starts. Whether it is there.
+    pub(super) fn reach_cri(&mut self) -> bool {
+        const SHIM: &str = "cri-dockerd-mke.service";
+        let socket = self.trigger_of(SHIM).is_some();
+        match self.units.get_mut(SHIM) {
+            Some(shim) if socket && shim.active == Active::Inactive => {
+                shim.active = Active::Active;
+                true
+            }
+            Some(shim) => shim.is_active(),
+            None => false,
+        }
     }
 
     /// The socket that would start this service if somebody connected.

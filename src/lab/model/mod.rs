@@ -7,8 +7,11 @@ mod accounts;
 mod agents;
 mod container;
 pub mod etcd;
+pub mod k0s;
 mod host;
 pub mod kube;
+mod links;
+mod netfilter;
 mod network;
 pub(crate) mod objects;
 mod seed;
@@ -19,6 +22,9 @@ mod units;
 pub use accounts::Account;
 pub use container::{Container, Mount, Phase, Restart};
 pub use host::{Engine, Host, Trouble};
+pub use links::Link;
+pub(crate) use netfilter::read as read_rules;
+pub use netfilter::{Backend, Chain, Netfilter, Table};
 pub use network::{Answer, Balancer, Server, Silence};
 pub use swarm::{Mode, NoSwarm, Node, Service, Swarm};
 pub use system::{Firewall, Listener, System};
@@ -50,6 +56,8 @@ pub struct State {
     pub kubernetes: String,
     /// etcd of MKE 3, with the objects of its Kubernetes.
     pub etcd: etcd::Mke3Etcd,
+    /// k0s on hosts, with the etcd and the API of its controllers.
+    pub k0s: k0s::K0s,
     /// The load balancer in front of the managers.
     pub balancer: Balancer,
     /// Images that no registry serves.
@@ -114,6 +122,7 @@ impl State {
         self.reconcile_swarm();
         self.heal();
         self.tick_etcd();
+        self.tick_k0s();
     }
 }
 

@@ -77,6 +77,17 @@ impl State {
         {
             return Some(Answer::Plain(listener.answer.clone()));
         }
+        if let (Ok(process), 6443 | 9443 | 8132) = (self.k0s_api(&host.name), port) {
+            let cluster = self.k0s.clusters.get(&process.cluster)?;
+            return Some(Answer::Tls {
+                authority: cluster.keys.ca_crt.clone(),
+                server: match port {
+                    6443 => Server::K0sApi,
+                    9443 => Server::K0sJoin,
+                    _ => Server::Konnectivity,
+                },
+            });
+        }
         let container = publisher(host, port)?;
         let api = self.etcd_has_quorum() && self.runs(&host.name, super::etcd::API);
         let server = match (container.name.as_str(), port) {

@@ -4,10 +4,11 @@ use super::accounts::{self, Account};
 use super::container::{Container, Mount, Phase};
 use super::etcd::{Mke3Etcd, Store};
 use super::host::{Engine, Host};
+use super::netfilter::{Backend, Netfilter};
 use super::network::Balancer;
 use super::swarm::{Mode, Node, Service, Swarm, task_container};
 use super::system::System;
-use super::{State, agents, id, objects, swarm_id, units};
+use super::{State, agents, id, links, objects, swarm_id, units};
 use crate::lab::error::LabError;
 use crate::model::Role;
 use crate::source::facts::{Facts, HostFacts};
@@ -38,6 +39,9 @@ struct ContainerOf {
     image: String,
     #[serde(default)]
     ports: Vec<String>,
+    /// Program and arguments.
+    #[serde(default)]
+    command: Vec<String>,
     #[serde(default)]
     volumes: BTreeMap<String, String>,
 }
@@ -73,6 +77,8 @@ pub(crate) struct SeedFile {
 pub(crate) struct Seed {
     pub state: State,
     pub files: BTreeMap<String, Vec<SeedFile>>,
+    /// Directories that are mounts of their own.
+    pub mounts: BTreeMap<String, Vec<String>>,
 }
 
 /// Makes the start from facts. `roles` by address stands in where facts have none.
@@ -116,6 +122,7 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
         accounts: accounts(),
         unmodelled: Vec::new(),
         crash: None,
+        k0s: super::k0s::K0s::default(),
         ids: 0,
     };
     for (name, of) in &mke3.services {
@@ -188,7 +195,12 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
         .values()
         .map(|host| (host.name.clone(), files(&mke3, host, facts)))
         .collect();
-    Ok(Seed { state, files })
+    let mounts = state
+        .hosts
+        .values()
+        .map(|host| (host.name.clone(), mounts(host)))
+        .collect();
+    Ok(Seed { state, files, mounts })
 }
 
 /// An administrator, two users, one of a directory, and the organisation that is always there.
@@ -254,6 +266,11 @@ fn host(
         },
         containers: BTreeMap::new(),
         images: BTreeMap::new(),
+        netfilter: Netfilter::of_mke_node(match about.iptables.as_deref() {
+            Some("legacy") => Backend::Legacy,
+            _ => Backend::Nft,
+        }),
+        links: BTreeMap::new(),
         system: System::of_docker_host(about.firewall.as_deref().unwrap_or_default()),
         units: units::of_mke_node(),
         wanted: BTreeMap::new(),
@@ -267,6 +284,7 @@ fn host(
     for (name, of) in parts.iter().flat_map(|part| &part.containers) {
         let mut made = Container::running(&host.name, name, &fill(&of.image));
         made.ports.clone_from(&of.ports);
+        made.command.clone_from(&of.command);
         made.labels
             .insert("com.docker.ucp.version".to_owned(), version.to_owned());
         made.labels
@@ -307,7 +325,7 @@ fn host(
                 ("io.kubernetes.pod.name", &format!("{pod}-{suffix}")),
                 ("io.kubernetes.pod.namespace", "kube-system"),
                 ("io.kubernetes.pod.uid", &uid),
-                ("io.kubernetes.pod.terminationGracePeriod", "30"),
+                ("annotation.io.kubernetes.pod.terminationGracePeriod", "30"),
                 (
                     "io.kubernetes.docker.type",
                     if container == "POD" {
@@ -330,6 +348,9 @@ fn host(
         host.containers
             .insert(name.clone(), Container::running(&host.name, name, "nginx:1.27"));
     }
+    let pods: Vec<String> = host.containers.values().filter(|one| one.is_pod()).map(|one| one.id.clone()).collect();
+    let interface = about.private_interface.as_deref().unwrap_or("eth0");
+    host.links = links::of_mke_node(&host.address, interface, &pods);
     host.images = host
         .containers
         .values()
@@ -341,6 +362,23 @@ fn host(
         })
         .collect();
     Ok(host)
+}
+
+/// Where the kubelet of MKE 3 keeps pods, unless a cluster says otherwise.
+const KUBELET_ROOT: &str = "/var/lib/kubelet";
+
+/// What is mounted below the kubelet's root: a token for each pod.
+fn mounts(host: &Host) -> Vec<String> {
+    let pods: BTreeSet<&String> = host
+        .containers
+        .values()
+        .filter_map(|one| one.labels.get("io.kubernetes.pod.uid"))
+        .collect();
+    let mount = |uid: &&String| {
+        let name = &id(&format!("token {uid}"))[..5];
+        format!("{KUBELET_ROOT}/pods/{uid}/volumes/kubernetes.io~projected/kube-api-access-{name}")
+    };
+    pods.iter().map(mount).collect()
 }
 
 /// Files of an MKE 3 node that somebody could miss.
@@ -396,7 +434,47 @@ fn files(mke3: &Mke3, host: &Host, facts: &Facts) -> Vec<SeedFile> {
             .to_owned(),
         0o600,
     );
+    add(
+        "etc/cni/net.d/calico-kubeconfig".to_owned(),
+        format!("# of Calico's node on {}\napiVersion: v1\nkind: Config\n", host.name),
+        0o600,
+    );
+    let kubelet = KUBELET_ROOT.trim_start_matches('/');
+    add(
+        format!("{kubelet}/cpu_manager_state"),
+        "{\"policyName\":\"none\",\"defaultCpuSet\":\"\",\"checksum\":1353318690}".to_owned(),
+        0o600,
+    );
+    add(
+        format!("{kubelet}/memory_manager_state"),
+        "{\"policyName\":\"None\",\"machineState\":{},\"entries\":{},\"checksum\":4236770233}".to_owned(),
+        0o600,
+    );
+    for mount in mounts(host) {
+        if let Some((pod, _)) = mount.split_once("/volumes/") {
+            add(
+                format!("{}/etc-hosts", pod.trim_start_matches('/')),
+                "# Kubernetes-managed hosts file.\n127.0.0.1 localhost\n".to_owned(),
+                0o644,
+            );
+        }
+    }
     let root = host.engine.root.trim_start_matches('/').to_owned();
+    let services = facts.cluster.user_services.iter().flatten();
+    let beside = about.iter().flat_map(|about| about.foreign_containers.iter().flatten());
+    for user in services.chain(beside) {
+        add(
+            format!("{root}/volumes/{user}-data/_data/orders.db"),
+            format!("orders of {user} on {}\n", host.name),
+            0o644,
+        );
+    }
+    // Of a container that is long gone: nobody mounts it, and somebody would miss it.
+    add(
+        format!("{root}/volumes/{}/_data/upload.bin", id(&format!("volume {}", host.name))),
+        format!("uploads on {}\n", host.name),
+        0o644,
+    );
     add(
         format!("{root}/swarm/docker-state.json"),
         format!(

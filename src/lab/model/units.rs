@@ -11,6 +11,8 @@ pub enum Active {
     Inactive,
     /// `failed`.
     Failed,
+    /// `activating`, until systemd starts again what ended by itself.
+    Restarting,
 }
 
 impl Active {
@@ -20,6 +22,7 @@ impl Active {
             Active::Active => "active",
             Active::Inactive => "inactive",
             Active::Failed => "failed",
+            Active::Restarting => "activating",
         }
     }
 }
@@ -71,6 +74,8 @@ pub struct Unit {
     pub requires: Vec<String>,
     /// The service that a socket starts when somebody connects.
     pub triggers: Option<String>,
+    /// Tick at which it starts again while it is restarting.
+    pub restart_at: u64,
     /// Process id while up; 0 for sockets.
     pub pid: u32,
     /// Whether the simulation knows what the unit does. A unit that only a file describes can be enabled, not started.
@@ -105,6 +110,7 @@ impl Unit {
             .to_owned(),
             requires: Vec::new(),
             triggers: None,
+            restart_at: 0,
             pid: if socket { 0 } else { pid },
             known: true,
             transient: false,

@@ -6,10 +6,13 @@
 mod args;
 mod curl;
 mod docker;
+mod k0s;
+mod ip;
+mod iptables;
 mod etcd;
 mod firewall;
 mod kernel;
-pub(crate) mod kubectl;
+mod kubectl;
 mod openssl;
 mod systemctl;
 mod systemd_run;
@@ -95,6 +98,26 @@ fn tools() -> Vec<&'static dyn Tool> {
     vec![
         &curl::Curl,
         &docker::Docker,
+        &k0s::K0s,
+        &ip::Ip,
+        &iptables::Iptables("ip6tables"),
+        &iptables::Iptables("ip6tables-legacy"),
+        &iptables::Iptables("ip6tables-legacy-restore"),
+        &iptables::Iptables("ip6tables-legacy-save"),
+        &iptables::Iptables("ip6tables-nft"),
+        &iptables::Iptables("ip6tables-nft-restore"),
+        &iptables::Iptables("ip6tables-nft-save"),
+        &iptables::Iptables("ip6tables-restore"),
+        &iptables::Iptables("ip6tables-save"),
+        &iptables::Iptables("iptables"),
+        &iptables::Iptables("iptables-legacy"),
+        &iptables::Iptables("iptables-legacy-restore"),
+        &iptables::Iptables("iptables-legacy-save"),
+        &iptables::Iptables("iptables-nft"),
+        &iptables::Iptables("iptables-nft-restore"),
+        &iptables::Iptables("iptables-nft-save"),
+        &iptables::Iptables("iptables-restore"),
+        &iptables::Iptables("iptables-save"),
         &etcd::Etcdutl,
         &firewall::FirewallCmd,
         &kernel::Modprobe,

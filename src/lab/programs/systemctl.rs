@@ -1,6 +1,7 @@
 //! `systemctl`: units of one host. Drop-ins are read from the host's `/etc/systemd/system` at `daemon-reload`, as systemd does.
 
 use super::args::parse;
+use super::k0s;
 use super::{Caller, Failure, Invocation, Tool};
 use crate::lab::model::{Active, Enablement, Host, State, Trouble, Unit};
 use crate::lab::tools::FileOp;
@@ -31,8 +32,22 @@ fn unit(call: &Invocation<'_>, name: &str) -> Result<Option<Unit>, Failure> {
     Ok(host(&mut call.cluster.state(), call)?.units.get(name).cloned())
 }
 
+/// Units whose processes are simulated by [`k0s`].
+fn is_k0s(unit: &str) -> bool {
+    matches!(unit, "k0scontroller.service" | "k0sworker.service")
+}
+
 /// Starts a unit with its conditions looked up in the host's files.
 pub(super) fn start(call: &Invocation<'_>, caller: &mut dyn Caller, name: &str) -> Result<(), Failure> {
+    if is_k0s(name)
+        && let Some(unit) = unit(call, name)?
+        && unit.enablement != Enablement::Masked
+    {
+        if unit.is_active() {
+            return Ok(());
+        }
+        return k0s::start(call, caller, name);
+    }
     // Files are asked for while nothing is locked: the caller may be slow, or gone.
     let (paths, root) = {
         let mut state = call.cluster.state();
@@ -68,6 +83,13 @@ pub(super) fn start(call: &Invocation<'_>, caller: &mut dyn Caller, name: &str) 
 }
 
 fn stop(call: &Invocation<'_>, caller: &mut dyn Caller, name: &str) -> Result<(), Failure> {
+    if is_k0s(name) && unit(call, name)?.is_some() {
+        k0s::stop(call, caller)?;
+        if let Some(unit) = host(&mut call.cluster.state(), call)?.units.get_mut(name) {
+            unit.active = Active::Inactive;
+        }
+        return Ok(());
+    }
     let trigger = {
         let mut state = call.cluster.state();
         let now = state.now;
@@ -84,7 +106,7 @@ fn stop(call: &Invocation<'_>, caller: &mut dyn Caller, name: &str) -> Result<()
 }
 
 /// Reads drop-ins and unit files again.
-fn reload(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<(), Failure> {
+pub(super) fn reload(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<(), Failure> {
     let names = caller.list(UNITS)?;
     let mut loaded = BTreeMap::new();
     let mut files = Vec::new();
@@ -149,6 +171,7 @@ fn properties(unit: &Unit) -> Vec<(&'static str, String)> {
         (Active::Active, false) => "running",
         (Active::Inactive, _) => "dead",
         (Active::Failed, _) => "failed",
+        (Active::Restarting, _) => "auto-restart",
     };
     let masked = unit.enablement == Enablement::Masked;
     vec![
@@ -192,7 +215,7 @@ fn missing(name: &str) -> Vec<(&'static str, String)> {
     all
 }
 
-fn enable(call: &Invocation<'_>, caller: &mut dyn Caller, name: &str, on: bool) -> Result<(), Failure> {
+pub(super) fn enable(call: &Invocation<'_>, caller: &mut dyn Caller, name: &str, on: bool) -> Result<(), Failure> {
     let Some(unit) = unit(call, name)? else {
         let verb = if on { "enable" } else { "disable" };
         return Err(Failure::Real(
@@ -279,6 +302,7 @@ impl Tool for Systemctl {
             ("value", '\0', false),
         ];
         let parsed = parse(&call.argv[1..], &flags, false)?;
+        k0s::catch_up(call, caller)?;
         let verb = parsed.words.first().map_or("", String::as_str);
         let names: Vec<String> = parsed.words.iter().skip(1).map(|name| full(name)).collect();
         if names.is_empty() && !matches!(verb, "daemon-reload" | "is-system-running" | "reset-failed") {
@@ -312,7 +336,9 @@ impl Tool for Systemctl {
                 .map(|()| 0),
             "restart" => {
                 for name in &names {
-                    if unit(call, name)?.is_some_and(|unit| unit.is_active()) {
+                    if is_k0s(name) && unit(call, name)?.is_some() {
+                        stop(call, caller, name)?;
+                    } else if unit(call, name)?.is_some_and(|unit| unit.is_active()) {
                         let mut state = call.cluster.state();
                         let now = state.now;
                         // It is there, so stopping cannot fail.

@@ -1,0 +1,90 @@
+# Lays ready a condition for the start of Docker: while /var/lib/mkectl/hold is there, neither systemd nor a reboot nor a
+# docker command starts it. On the way back it takes the condition away and starts Docker and what ran beside MKE 3; a
+# manager waits for the leader of the swarm.
+. lib/base.sh
+. lib/docker.sh
+
+# What ran beside MKE 3, until it was started again.
+beside=$MKECTL_WORK/beside
+
+condition() { printf '[Unit]\nConditionPathExists=!%s\n' "$hold"; }
+
+# UNIT: its drop-in in $drop_in.
+name_drop_in() { drop_in=/etc/systemd/system/$1.d/$drop_in_name; }
+
+probe() {
+    laid=0 missing=0
+    for unit in docker.service docker.socket; do
+        name_drop_in "$unit"
+        if [ -f "$drop_in" ] && [ "$(cat "$drop_in")" = "$(condition)" ]; then
+            laid=$((laid + 1))
+            case " $(systemctl show -p DropInPaths --value "$unit") " in
+            *" $drop_in "*) ;;
+            *) partly_done "systemd has not read $drop_in" ;;
+            esac
+        else
+            missing=$((missing + 1))
+        fi
+    done
+    [ "$missing" -gt 0 ] || is_done
+    [ "$laid" -eq 0 ] || partly_done "only one of docker.service and docker.socket has the condition"
+    if [ -e "$MKECTL_WORK/armed" ] && ! docker_runs; then
+        partly_done "the condition is gone, but Docker was not started again"
+    fi
+    not_done "Docker starts whenever it is asked to"
+}
+
+run() {
+    : >"$MKECTL_WORK/armed" || fail "cannot write $MKECTL_WORK/armed"
+    for unit in docker.service docker.socket; do
+        name_drop_in "$unit"
+        condition | replace "$drop_in" 644
+    done
+    systemctl daemon-reload || fail "systemd cannot read its units again"
+}
+
+docker_answers() {
+    seen=$(docker info --format '{{.ServerVersion}}' 2>&1)
+}
+
+in_swarm() {
+    seen=$(docker info --format '{{.Swarm.LocalNodeState}}' 2>&1)
+    [ "$seen" = active ]
+}
+
+leader_there() { seen=$(docker node ls --format '{{.Hostname}}' 2>&1); }
+
+undo() {
+    if [ ! -e "$MKECTL_WORK/armed" ]; then return 0; fi
+    if [ -s "$hold" ]; then replace "$beside" 600 <"$hold"; fi
+    rm -f "$hold" || fail "cannot remove $hold"
+    for unit in docker.service docker.socket; do
+        name_drop_in "$unit"
+        rm -f "$drop_in" || fail "cannot remove $drop_in"
+        # Others may have drop-ins there.
+        rmdir "${drop_in%/*}" 2>/dev/null
+    done
+    systemctl daemon-reload || fail "systemd cannot read its units again"
+    # A socket that was asked while Docker was held has failed, and stays so.
+    systemctl reset-failed docker.socket docker.service 2>/dev/null
+    systemctl start docker.socket docker.service || later "Docker does not start; see journalctl -u docker"
+    wait_for "Docker to answer" docker_answers
+    known_cri_units
+    for unit in $known; do
+        systemctl start "$unit" || later "$unit does not start; see journalctl -u $unit"
+    done
+    if [ -s "$beside" ]; then
+        while read -r name; do
+            look_at_container "$name"
+            [ "$running" != false ] || docker start "$name" || warn "cannot start $name, which ran before"
+        done <"$beside"
+        rm -f "$beside"
+    fi
+    wait_for "this host to be in the swarm again" in_swarm
+    if [ "$ROLE" = manager ]; then
+        wait_for "the swarm to have a leader, which takes more than half of the managers" leader_there
+    fi
+    rm -f "$MKECTL_WORK/armed"
+}
+
+. lib/main.sh

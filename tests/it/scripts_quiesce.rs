@@ -1,0 +1,279 @@
+//! The scripts that bring MKE 3 to rest and remove it, on simulated hosts: every verb, twice, and after an attempt that was
+//! killed half-way.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use crate::support::repo;
+use mkectl::lab::{Isolation, Lab, Options};
+use mkectl::source::facts::Facts;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+const PLAN: &str = "0123456789abcdef";
+
+/// A cluster of `testdata/clusters`, with time that passes by itself.
+async fn lab(cluster: &str) -> Lab {
+    let bytes = fs::read(repo(&format!("testdata/clusters/{cluster}/facts.json"))).unwrap();
+    let facts = Facts::parse("facts.json", &bytes).unwrap();
+    let options = Options {
+        directory: std::env::temp_dir(),
+        binary: PathBuf::from(env!("CARGO_BIN_EXE_mkectl")),
+        isolation: Isolation::best(),
+        tick: Some(Duration::from_millis(30)),
+        roles: BTreeMap::new(),
+    };
+    match Lab::from_facts(&facts, &options).await {
+        Ok(lab) => lab,
+        Err(error) => panic!("these tests need root or user namespaces: {error}"),
+    }
+}
+
+/// How a command ended.
+#[derive(Debug, Clone)]
+struct Ran {
+    status: i32,
+    out: String,
+    err: String,
+}
+
+fn input(lab: &Lab, host: &str, line: &str, bytes: &[u8]) -> Ran {
+    let mut child = lab
+        .entry(host)
+        .unwrap()
+        .command(["sh", "-c", line])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(bytes).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    Ran {
+        status: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+fn sh(lab: &Lab, host: &str, line: &str) -> Ran {
+    input(lab, host, line, b"")
+}
+
+fn ok(lab: &Lab, host: &str, line: &str) -> String {
+    let ran = sh(lab, host, line);
+    assert_eq!(ran.status, 0, "{host}: {line}: {ran:?}");
+    ran.out.trim_end().to_owned()
+}
+
+/// A script as a plan holds it.
+fn whole(name: &str) -> String {
+    let read = |name: &str| fs::read_to_string(repo(&format!("plans/upgrade/scripts/{name}"))).unwrap();
+    let mut text = String::new();
+    for line in read(name).split_inclusive('\n') {
+        match line.trim_end().strip_prefix(". lib/") {
+            Some(file) => text.push_str(&read(&format!("lib/{file}"))),
+            None => text.push_str(line),
+        }
+    }
+    text
+}
+
+/// One action on one host.
+#[derive(Clone)]
+struct Action<'a> {
+    lab: &'a Lab,
+    host: &'a str,
+    id: &'a str,
+    script: &'a str,
+    env: Vec<(&'a str, String)>,
+}
+
+impl Action<'_> {
+    fn line(&self, verb: &str, before: &str) -> String {
+        let root = format!("/var/lib/mkectl/{PLAN}");
+        let work = format!("{root}/actions/{}/work", self.id);
+        let out = format!("{root}/actions/{}/{verb}.1/out", self.id);
+        let script = format!("{root}/scripts/{}", self.script);
+        let env: Vec<String> = self
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}='{value}'"))
+            .collect();
+        format!(
+            "umask 077; mkdir -p {root}/scripts {work} {out} && cat >{script} && cd / && {before}; exec env -i \
+             PATH=\"/killer:$PATH\" {} MKECTL_OUT={out} MKECTL_WORK={work} MKECTL_POLL=0.05 MKECTL_DEADLINE=40 \
+             sh {script} {verb}",
+            env.join(" ")
+        )
+    }
+
+    fn call(&self, verb: &str) -> Ran {
+        input(self.lab, self.host, &self.line(verb, "true"), whole(self.script).as_bytes())
+    }
+
+    #[track_caller]
+    fn gives(&self, verb: &str, status: i32) -> Ran {
+        let ran = self.call(verb);
+        assert_eq!(ran.status, status, "{} {verb} on {}: {ran:#?}", self.id, self.host);
+        ran
+    }
+
+    /// Runs a verb that is killed, with all that it started, at the `n`-th call of a program of the model. Whether it came so
+    /// far.
+    fn killed(&self, verb: &str, n: u32) -> bool {
+        // In front of each stand-in lies one that counts.
+        let killer = format!(
+            "mkdir -p /killer && rm -f /killer/* && for p in docker systemctl umount iptables-legacy-restore mv; do \
+             {{ echo '#!/bin/sh'; echo 'echo x >>/killer.count'; \
+             echo 'if [ \"$(wc -l </killer.count)\" -eq {n} ]; then kill -9 $PPID; kill -9 $$; fi'; \
+             echo \"exec $(command -v $p) \\\"\\$@\\\"\"; }} >/killer/$p && chmod 755 /killer/$p; done; : >/killer.count"
+        );
+        input(self.lab, self.host, &self.line(verb, &killer), whole(self.script).as_bytes());
+        let calls: u32 = ok(self.lab, self.host, "rm -rf /killer; wc -l </killer.count; rm /killer.count")
+            .trim()
+            .parse()
+            .unwrap();
+        calls >= n
+    }
+
+    /// Every verb, twice, and killed anywhere. Leaves it done.
+    #[track_caller]
+    fn all_verbs(&self) {
+        self.gives("probe", 11);
+        self.gives("undo", 0);
+        self.gives("probe", 11);
+        self.gives("run", 0);
+        self.gives("probe", 10);
+        self.gives("run", 0);
+        self.gives("probe", 10);
+        self.gives("undo", 0);
+        self.gives("probe", 11);
+        self.gives("undo", 0);
+        for n in [1, 2, 3, 5, 8, 13] {
+            let reached = self.killed("run", n);
+            self.gives("undo", 0);
+            self.gives("probe", 11);
+            self.killed("run", n);
+            self.gives("run", 0);
+            self.gives("probe", 10);
+            self.killed("undo", n);
+            self.gives("undo", 0);
+            self.gives("probe", 11);
+            if !reached {
+                break;
+            }
+        }
+        self.gives("run", 0);
+        self.gives("probe", 10);
+    }
+}
+
+fn action<'a>(lab: &'a Lab, host: &'a str, id: &'a str, script: &'a str) -> Action<'a> {
+    Action { lab, host, id, script, env: Vec::new() }
+}
+
+/// Runs a script on these hosts, as a plan would.
+fn run_on<'a>(lab: &'a Lab, hosts: &[&'a str], id: &'a str, script: &'a str, env: &[(&'a str, String)]) {
+    for host in hosts {
+        let action = Action { env: env.to_vec(), ..action(lab, host, id, script) };
+        action.gives("run", 0);
+    }
+}
+
+fn hosts(lab: &Lab) -> Vec<&str> {
+    lab.hosts().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_are_frozen_and_thawed() {
+    let lab = lab("three-managers").await;
+    let lead = "manager-01";
+    action(&lab, lead, "freeze-cluster-agent", "freeze-cluster-agent.sh").all_verbs();
+    action(&lab, lead, "freeze-agents", "freeze-agents.sh").all_verbs();
+    for host in hosts(&lab) {
+        action(&lab, host, "verify-frozen", "verify-frozen.sh").gives("run", 0);
+    }
+    action(&lab, lead, "pin-restart", "pin-restart.sh").all_verbs();
+    assert_eq!(lab.state().unmodelled, Vec::<String>::new());
+}
+
+fn role(name: &'static str) -> Vec<(&'static str, String)> {
+    vec![("ROLE", name.to_owned())]
+}
+
+fn roots() -> Vec<(&'static str, String)> {
+    vec![
+        ("DOCKER_ROOT", "/var/lib/docker".to_owned()),
+        ("KUBELET_ROOT", "/var/lib/kubelet".to_owned()),
+    ]
+}
+
+/// Brings a cluster to where nodes can be stopped.
+fn quiesce(lab: &Lab, managers: &[&str]) {
+    run_on(lab, &managers[..1], "freeze-cluster-agent", "freeze-cluster-agent.sh", &[]);
+    run_on(lab, &managers[..1], "freeze-agents", "freeze-agents.sh", &[]);
+    let all = hosts(lab);
+    run_on(lab, &all, "pin-restart", "pin-restart.sh", &[]);
+    let workers: Vec<&str> = all.iter().copied().filter(|host| !managers.contains(host)).collect();
+    run_on(lab, &workers, "arm-hold-workers", "arm-hold.sh", &role("worker"));
+    run_on(lab, managers, "stop-apiservers", "stop-apiservers.sh", &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_stopped_and_comes_back() {
+    let lab = lab("three-managers").await;
+    let managers = ["manager-01", "manager-02", "manager-03"];
+    quiesce(&lab, &managers);
+    let stop = Action { env: role("manager"), ..action(&lab, "manager-02", "arm-hold-managers", "arm-hold.sh") };
+    stop.all_verbs();
+    let stop = Action { env: roots(), ..action(&lab, "worker-01", "stop-node-worker", "stop-node.sh") };
+    stop.gives("probe", 11);
+    let mounts = "grep -c /var/lib/kubelet/pods /proc/self/mountinfo";
+    assert_eq!(ok(&lab, "worker-01", mounts), "2");
+
+    // Something holds a file on a volume: nothing is unmounted behind its back.
+    let busy = lab
+        .entry("worker-01")
+        .unwrap()
+        .command(["sh", "-c", "cd /var/lib/kubelet/pods/*/volumes/*/*/ && exec sleep 60"])
+        .spawn();
+    let mut busy = busy.unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let refused = stop.gives("run", 1);
+    assert!(refused.err.contains("is busy, used by sleep("), "{refused:?}");
+    stop.gives("probe", 12);
+    busy.kill().unwrap();
+    busy.wait().unwrap();
+
+    stop.gives("undo", 0);
+    stop.all_verbs();
+    assert_eq!(sh(&lab, "worker-01", mounts).out, "0\n");
+    let left = "ls /etc/cni/net.d /var/lib/kubelet; iptables-legacy-save; iptables-save | grep -c KUBE-FORWARD";
+    let left = ok(&lab, "worker-01", left);
+    assert!(!left.contains("10-calico.conflist\n") && !left.contains("cpu_manager_state\n"), "{left}");
+    assert!(!left.contains("KUBE-SVC-OLD") && left.contains("-s 192.0.2.66/32 -j DROP"), "{left}");
+    assert!(left.ends_with('3'), "{left}");
+    // Nothing wakes it.
+    let docker = sh(&lab, "worker-01", "docker ps");
+    assert!(docker.err.contains("Cannot connect"), "{docker:?}");
+
+    stop.gives("undo", 0);
+    let back = Action { env: role("worker"), ..action(&lab, "worker-01", "arm-hold-workers", "arm-hold.sh") };
+    back.gives("undo", 0);
+    action(&lab, "worker-01", "pin-restart", "pin-restart.sh").gives("undo", 0);
+    let files = ok(&lab, "worker-01", "ls /etc/cni/net.d /var/lib/kubelet");
+    assert!(files.contains("10-calico.conflist\n") && files.contains("cpu_manager_state\n"), "{files}");
+    assert!(!files.contains(".mkectl-"), "{files}");
+    std::thread::sleep(Duration::from_millis(500));
+    let running = ok(&lab, "worker-01", "docker ps --format '{{.Names}}'");
+    for name in ["ucp-kubelet", "ucp-kube-proxy", "ucp-proxy", "k8s_calico-node", "k8s_POD_calico-node"] {
+        assert!(running.contains(name), "{name}: {running}");
+    }
+    assert_eq!(lab.state().unmodelled, Vec::<String>::new());
+}
