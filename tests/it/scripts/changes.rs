@@ -14,7 +14,12 @@ pub struct Seen {
 
 impl Seen {
     pub fn now(lab: &Lab, host: &str) -> Seen {
-        let files = lab.changes(host).unwrap().into_iter().map(|change| change.path).collect();
+        let files = lab
+            .changes(host)
+            .unwrap()
+            .into_iter()
+            .map(|change| change.path)
+            .collect();
         let state = lab.state();
         let known = &state.hosts[host];
         Seen {
@@ -61,7 +66,12 @@ impl Seen {
         }
         let maps = [
             ("unit", &self.units, &later.units, &step.changes.units),
-            ("container", &self.containers, &later.containers, &step.changes.containers),
+            (
+                "container",
+                &self.containers,
+                &later.containers,
+                &step.changes.containers,
+            ),
             ("service", &self.services, &later.services, &step.changes.services),
         ];
         for (kind, before, after, declared) in maps {

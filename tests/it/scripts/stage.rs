@@ -43,14 +43,24 @@ fn bundle() -> Bundle {
 // DEV: stubs for scripts that are not there yet.
 fn stubbed() -> Tables {
     let tables = Tables::load(&bundle()).unwrap();
-    let missing: Vec<String> = tables.catalogue.missing_scripts().iter().map(|s| (*s).to_owned()).collect();
+    let missing: Vec<String> = tables
+        .catalogue
+        .missing_scripts()
+        .iter()
+        .map(|s| (*s).to_owned())
+        .collect();
     let bundle = bundle();
     let mut files: Vec<(String, Vec<u8>)> = bundle
         .names()
         .filter_map(|name| Some((name.to_owned(), bundle.text(name)?.as_bytes().to_vec())))
         .collect();
     for name in missing {
-        let action = tables.catalogue.actions.iter().find(|a| a.script.as_ref() == Some(&name)).unwrap();
+        let action = tables
+            .catalogue
+            .actions
+            .iter()
+            .find(|a| a.script.as_ref() == Some(&name))
+            .unwrap();
         let mut outs = String::new();
         for (out, kind) in &action.outputs {
             let value = if format!("{kind:?}").contains("Sha256") {
@@ -87,7 +97,9 @@ impl Operator for Kept {
         Box::pin(async move {
             let mut kept = BTreeMap::new();
             for (name, delivery) in &call.inputs.files {
-                let mkectl::apply::outputs::Delivery::Output(file) = delivery else { continue };
+                let mkectl::apply::outputs::Delivery::Output(file) = delivery else {
+                    continue;
+                };
                 let bytes = remote.fetch(file, 1 << 30).await.unwrap();
                 let path = self.directory.path().join(name);
                 std::fs::write(&path, bytes).unwrap();
@@ -97,7 +109,10 @@ impl Operator for Kept {
                         path: path.to_string_lossy().into_owned(),
                         ..file.clone()
                     };
-                    kept.insert(name.to_lowercase(), mkectl::apply::outputs::OutputValue::File(file));
+                    kept.insert(
+                        name.to_lowercase(),
+                        mkectl::apply::outputs::OutputValue::File(file),
+                    );
                 }
             }
             ActionEnd::Done(kept)
@@ -149,8 +164,18 @@ impl Stage {
         let facts = &mut cluster.facts.1;
         facts.hosts.retain(|host| keep(host.hostname.as_deref().unwrap()));
         let addresses: BTreeSet<String> = facts.hosts.iter().map(|host| host.address.clone()).collect();
-        facts.cluster.swarm_nodes.as_mut().unwrap().retain(|name, _| keep(name));
-        facts.cluster.kubernetes_nodes.as_mut().unwrap().retain(|name, _| keep(name));
+        facts
+            .cluster
+            .swarm_nodes
+            .as_mut()
+            .unwrap()
+            .retain(|name, _| keep(name));
+        facts
+            .cluster
+            .kubernetes_nodes
+            .as_mut()
+            .unwrap()
+            .retain(|name, _| keep(name));
         cluster
             .hosts
             .1

@@ -107,10 +107,11 @@ impl Walker {
         match self.remote.exercise(call, verb, self.next(), script).await {
             Ok(ran) => Some(ran),
             Err(reason) => {
-                self.problems
-                    .lock()
-                    .unwrap()
-                    .push(format!("{}: {} could not be run: {reason}", call.id(), verb.name()));
+                self.problems.lock().unwrap().push(format!(
+                    "{}: {} could not be run: {reason}",
+                    call.id(),
+                    verb.name()
+                ));
                 None
             }
         }
@@ -163,7 +164,10 @@ impl Walker {
             {
                 self.wrong(
                     call,
-                    &format!("the probe cannot tell after {} was killed at call {calls}", verb.name()),
+                    &format!(
+                        "the probe cannot tell after {} was killed at call {calls}",
+                        verb.name()
+                    ),
                     &probe,
                 );
             }
@@ -183,9 +187,15 @@ impl Walker {
                 self.probe(call, Verdict::NotDone, "before it ran").await;
                 if undone && step.effect != Effect::Reads {
                     self.good(call, Verb::Undo, "where it never ran").await;
-                    self.probe(call, Verdict::NotDone, "after an undo of nothing").await;
+                    self.probe(call, Verdict::NotDone, "after an undo of nothing")
+                        .await;
                 }
-                for line in self.mutants.get(step.script.as_deref().unwrap_or_default()).into_iter().flatten() {
+                for line in self
+                    .mutants
+                    .get(step.script.as_deref().unwrap_or_default())
+                    .into_iter()
+                    .flatten()
+                {
                     self.mutant(call, line, has_verify).await;
                 }
                 self.killed(call, Verb::Run, &host).await;
@@ -281,7 +291,11 @@ impl Executor for Walker {
             if let (true, Some(seen), Some(host)) = (self.hard, seen, call.at()) {
                 let more = seen.undeclared(&Seen::now(&self.lab, &host.id), call);
                 for what in more {
-                    let problem = format!("{:?} {} changes {what}, and the plan does not say so", call.verb, call.id());
+                    let problem = format!(
+                        "{:?} {} changes {what}, and the plan does not say so",
+                        call.verb,
+                        call.id()
+                    );
                     self.problems.lock().unwrap().push(problem);
                 }
             }

@@ -4,9 +4,10 @@
 //! host. Programs in containers that the simulation knows answer through [`program`]; others are refused.
 
 use super::{Docked, QUIET, host};
-use crate::lab::model::etcd::KV;
+use crate::lab::model::etcd::{API, KV};
 use crate::lab::model::{Container, Host};
 use crate::lab::programs::etcd::Ctl;
+use crate::lab::programs::kubectl;
 use crate::lab::programs::{Caller, Failure};
 use crate::lab::tools::FileOp;
 
@@ -74,6 +75,11 @@ pub(super) fn exec(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<
             data: &format!("{}/volumes/{KV}/_data", on.engine.root),
         };
         return ctl.run(&|| cluster.state().clone(), docked.caller);
+    }
+    if [API, "ucp-kubelet"].contains(&container.name.as_str())
+        && command.first().is_some_and(|program| program == "kubectl")
+    {
+        return kubectl::run(&command[1..], docked.call, docked.caller, &kubectl::mke3);
     }
     program(docked.caller, &on, &container, command, parsed.has("interactive"))
 }
