@@ -8,7 +8,9 @@ probe() {
     if ! systemctl is-active --quiet k0scontroller; then partly_done "k0scontroller is not active"; fi
     api_ready || partly_done "the API server is not ready: $seen"
     node_ready || partly_done "the node is not Ready: $seen"
-    [ ! -s "$MKECTL_WORK/token-placed" ] || partly_done "the token is not revoked"
+    if ! ask get secret "bootstrap-token-$TOKEN_ID" -n kube-system --ignore-not-found -o name || [ -n "$seen" ]; then
+        partly_done "the token is not revoked"
+    fi
     uncordoned || partly_done "the node is cordoned"
     is_done
 }
@@ -32,7 +34,7 @@ run() {
     wait_for "the kubelet of this k0s on $NODE_NAME" node_registered
     wait_for "the node $NODE_NAME to be Ready" node_ready
     let_pods_in
-    "$k0s" token invalidate --data-dir="$DATA_DIR" "$TOKEN_ID" || later "cannot revoke the token $TOKEN_ID"
+    kube delete secret "bootstrap-token-$TOKEN_ID" -n kube-system --ignore-not-found || later "cannot revoke the token"
     forget_token
 }
 

@@ -5,10 +5,16 @@ units=/etc/systemd/system
 # ARGUMENT...: kubectl as administrator, against the API server of this host and not one behind a load balancer.
 kube() { "$k0s" kubectl --kubeconfig "$DATA_DIR/pki/admin.conf" "$@"; }
 
+# ARGUMENT...: what kubectl prints goes to $seen, or why it prints nothing. Warnings are no answer.
+ask() {
+    if seen=$(kube "$@" 2>"$MKECTL_WORK/said"); then return 0; fi
+    seen=$(tail -n 1 "$MKECTL_WORK/said")
+    return 1
+}
+
 # For wait_for. An etcd member answers only after it was let into the cluster, so this proves that as well.
 api_ready() {
-    seen=$(kube get --raw /readyz 2>&1)
-    [ "$seen" != ok ] || return 0
+    if ask get --raw /readyz && [ "$seen" = ok ]; then return 0; fi
     seen="$seen; k0scontroller is $(unit_state k0scontroller)"
     return 1
 }
@@ -18,20 +24,18 @@ unit_state() { systemctl show -p ActiveState,SubState --value "$1" | tr '\n' ' '
 
 # For wait_for: the kubelet of this k0s serves the node, whose object was there before.
 node_registered() {
-    seen=$(kube get node "$NODE_NAME" -o 'jsonpath={.status.nodeInfo.kubeletVersion}' 2>&1)
-    [ "$seen" = "${k0s_version%.*}" ]
+    ask get node "$NODE_NAME" -o 'jsonpath={.status.nodeInfo.kubeletVersion}' && [ "$seen" = "${k0s_version%.*}" ]
 }
 
 # For wait_for.
 node_ready() {
-    seen=$(kube get node "$NODE_NAME" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>&1)
-    [ "$seen" = True ]
+    ask get node "$NODE_NAME" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' && [ "$seen" = True ]
 }
 
 # The node takes new pods, or was cordoned by somebody before the upgrade.
 uncordoned() {
     if grep -qxF "$NODE_NAME" "$CORDONED_BEFORE"; then return 0; fi
-    seen=$(kube get node "$NODE_NAME" -o 'jsonpath={.spec.unschedulable}' 2>&1) && [ "$seen" != true ]
+    ask get node "$NODE_NAME" -o 'jsonpath={.spec.unschedulable}' && [ "$seen" != true ]
 }
 
 let_pods_in() {
@@ -221,6 +225,7 @@ remove_k0s() {
         case " $* " in *" ${_path##*/} "*) continue ;; esac
         if ! carried "${_path##*/}"; then move_aside "$_path"; fi
     done
+    move_aside /etc/k0s/containerd.toml
     move_aside /run/k0s
     put_back "$KUBELET_ROOT/pki"
     remove_links
