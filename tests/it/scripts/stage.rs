@@ -239,7 +239,7 @@ impl Stage {
             .block_on(Lab::from_facts(
                 &cluster.facts.1,
                 &Options {
-                    directory: std::env::temp_dir(),
+                    directory: mkectl::lab::place(),
                     binary: PathBuf::from(env!("CARGO_BIN_EXE_mkectl")),
                     isolation: Isolation::best(),
                     tick: Some(Duration::from_millis(20)),
