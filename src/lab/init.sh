@@ -58,8 +58,8 @@ mount --bind "$binary" "$root/.lab/mkectl"
 mount -o remount,bind,ro "$root/.lab/mkectl"
 mount --bind "$socket" "$root/.lab/socket"
 mkdir "$root/.lab/bin"
-for name in $brought; do
-	ln -s ../mkectl "$root/.lab/bin/$name"
+for program in $brought; do
+	ln -s ../mkectl "$root/.lab/bin/$program"
 done
 printf '%s\n' "$name" >"$root/.lab/name"
 mount -o remount,bind,ro "$root/.lab"

@@ -396,8 +396,14 @@ pub(super) fn ended(end: EndKind) -> &'static str {
 
 /// The sentence of a reason, with the exit status of the script.
 pub(super) fn because(reason: &Reason) -> String {
+    let message = remote(&reason.message);
     match reason.status {
-        Some(status) => format!("{} (exit status {status})", reason.message),
-        None => reason.message.clone(),
+        Some(status) => format!("{message} (exit status {status})"),
+        None => message,
     }
+}
+
+/// What a host said, without colours and cursor movements; what else could do harm is replaced when it is written.
+pub(super) fn remote(text: &str) -> String {
+    console::strip_ansi_codes(text).trim_end().to_owned()
 }

@@ -102,10 +102,7 @@ fn tools() -> Vec<&'static dyn Tool> {
         &docker::Docker,
         &etcd::Etcdutl,
         &firewall::FirewallCmd,
-        &kernel::Modprobe,
-        &openssl::Openssl,
-        &kernel::Sysctl,
-        &k0s::K0s,
+        &firewall::Ufw,
         &ip::Ip,
         &iptables::Iptables("ip6tables"),
         &iptables::Iptables("ip6tables-legacy"),
@@ -125,9 +122,12 @@ fn tools() -> Vec<&'static dyn Tool> {
         &iptables::Iptables("iptables-nft-save"),
         &iptables::Iptables("iptables-restore"),
         &iptables::Iptables("iptables-save"),
+        &k0s::K0s,
+        &kernel::Modprobe,
+        &kernel::Sysctl,
+        &openssl::Openssl,
         &systemctl::Systemctl,
         &systemd_run::SystemdRun,
-        &firewall::Ufw,
     ]
 }
 

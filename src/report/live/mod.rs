@@ -91,7 +91,7 @@ pub struct Setup<'a> {
     pub style: Style,
 }
 
-/// A live view. [`Live::finish`] it before anything else is written to the terminal.
+/// A live view, for a terminal: anywhere else nothing is drawn. [`Live::finish`] it before anything else is written there.
 pub struct Live {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -140,7 +140,8 @@ impl Live {
         })
     }
 
-    /// Writes a text above the view, such as a log line; it ends with a line break or gets one.
+    /// Writes a text above the view, such as a log line; it ends with a line break or gets one. Once the run has ended or the
+    /// view is finished nobody writes it any more: the terminal is free then.
     pub fn print(&self, text: &str) {
         let mut shown = self.shared.lock();
         shown

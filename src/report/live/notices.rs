@@ -4,7 +4,7 @@ use crate::apply::Verb;
 use crate::apply::control::{Cause, Decision, Interrupt, Reaction};
 use crate::apply::events::{EndKind, Event, Line as EventLine};
 use crate::report::doc::{Block, Line, Tone};
-use crate::report::progress::{News, Progress, because, ended};
+use crate::report::progress::{News, Progress, because, ended, remote};
 use crate::text::{count, duration, number};
 
 /// Lines of stderr that are shown; the log of the run has them all.
@@ -58,7 +58,7 @@ pub(super) fn of(progress: &Progress, line: &EventLine, news: &News) -> Vec<Bloc
                 blocks.push(Block::Text {
                     indent: 4,
                     mark: Some(crate::report::doc::Span::new(Tone::Dim, "│")),
-                    line: Line::from(line.as_str()),
+                    line: Line::from(remote(line)),
                 });
             }
         }

@@ -4,7 +4,7 @@ use crate::apply::Verb;
 use crate::model::Role;
 use crate::report::doc::{Line, Tone};
 use crate::report::page::{Style, cut};
-use crate::report::progress::{Progress, Running};
+use crate::report::progress::{Progress, Running, remote};
 use crate::text::{count, duration, fold_hosts, number, pad, sanitize, truncate, width};
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ pub(super) fn render(progress: &Progress, eta: Eta, now_ms: u64, style: &Style) 
         .iter()
         .map(|group| width(&progress.spec.steps[group.step].id));
     let names = names.max().unwrap_or(0);
-    let room = style.width.saturating_sub(names + TIME + 10) * 3 / 4;
+    let room = style.width.saturating_sub(names + TIME + 10) * 3 / 5;
     let hosts: Vec<String> = shown
         .iter()
         .map(|group| named(progress, &group.hosts, room, style))
@@ -133,11 +133,12 @@ fn stage_line(progress: &Progress, stage: usize, now_ms: u64, style: &Style) -> 
 fn note(line: Line, running: &Running, now_ms: u64) -> Line {
     match &running.again {
         Some((when, attempt, why)) if *when > now_ms => {
+            let why = remote(why);
             let wait = when.saturating_sub(now_ms).div_ceil(1000);
             line.tone(Tone::Warn, format!("attempt {attempt} in {wait}s: {why}"))
         }
-        Some((_, attempt, why)) => line.tone(Tone::Warn, format!("attempt {attempt}: {why}")),
-        None => line.dim(&running.seen),
+        Some((_, attempt, why)) => line.tone(Tone::Warn, format!("attempt {attempt}: {}", remote(why))),
+        None => line.dim(remote(&running.seen)),
     }
 }
 

@@ -76,7 +76,7 @@ impl Executor for Play {
                 status: Some(1),
                 stderr: vec![
                     "k0s: \u{1b}[2Jcannot reach 10.0.0.1:6443".to_owned(),
-                    "join failed".to_owned(),
+                    "join failed\u{202e}\u{1b}".to_owned(),
                 ],
                 untouched: false,
             };

@@ -2,6 +2,7 @@
 
 mod backup;
 mod install;
+mod kube;
 mod pki;
 mod start;
 
@@ -387,6 +388,7 @@ impl Tool for K0s {
             ("airgap", "list-images") => images(call, caller),
             ("kubeconfig", _) => kubeconfig(call, caller),
             ("backup", _) => backup::backup(call, caller),
+            ("kubectl" | "kc", _) => kube::kubectl(call, caller),
             (first, second) => Err(Failure::Unmodelled(format!("k0s {first} {second}"))),
         }
     }

@@ -375,6 +375,7 @@ fn resume(
         store,
         members,
         keys,
+        quiet: None,
         silent: BTreeMap::new(),
     };
     state.k0s.clusters.insert(id.clone(), cluster);
@@ -529,7 +530,8 @@ fn worker(
     if !known {
         process.kubelet_fault = Some(format!("failed to get worker config for profile {profile:?}"));
     }
-    let text = pki::kubeconfig(&server, &ca, b"kubelet", b"kubelet");
+    let name = format!("system:node:{}", process.node.as_deref().unwrap_or_default());
+    let text = pki::kubeconfig(&server, &ca, name.as_bytes(), name.as_bytes());
     caller.change(FileOp::MakeDirectory(data))?;
     caller.change(FileOp::Write {
         path: kubeconfig,

@@ -1,0 +1,492 @@
+//! The scripts that bring k0s to hosts, on simulated hosts: a controller on a copy of the data, others that join it, a
+//! worker, and the way back.
+
+use crate::support::repo;
+use mkectl::lab::model::Phase;
+use mkectl::lab::{Isolation, Lab, Options, assets};
+use mkectl::source::facts::Facts;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+const RUN: &str = "/var/lib/mkectl/0123456789abcdef0123456789abcdef";
+const K0S: &str = "/var/lib/mkectl/k0s";
+const ETCDUTL: &str = "/.lab/bin/etcdutl";
+
+/// What a script said.
+#[derive(Debug)]
+struct Ran {
+    status: i32,
+    text: String,
+}
+
+struct Stage {
+    lab: Lab,
+    runtime: tokio::runtime::Runtime,
+}
+
+type Env<'a> = &'a [(&'a str, &'a str)];
+
+/// The bytes of a script as a plan holds them.
+fn script(name: &str) -> String {
+    let read = |path: &str| fs::read_to_string(repo(&format!("plans/upgrade/scripts/{path}"))).unwrap();
+    let mut out = String::new();
+    for line in read(name).lines() {
+        match line.strip_prefix(". ") {
+            Some(path) => out.push_str(&read(path)),
+            None => out.push_str(line),
+        }
+        out.push('\n');
+    }
+    out
+}
+
+impl Stage {
+    fn new(hosts: &[&str]) -> Stage {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let bytes = fs::read(repo("testdata/clusters/three-managers/facts.json")).unwrap();
+        let mut facts = Facts::parse("facts.json", &bytes).unwrap();
+        facts
+            .hosts
+            .retain(|host| hosts.contains(&host.hostname.as_deref().unwrap()));
+        let options = Options {
+            directory: std::env::temp_dir(),
+            binary: PathBuf::from(env!("CARGO_BIN_EXE_mkectl")),
+            isolation: Isolation::best(),
+            tick: Some(Duration::from_millis(20)),
+            roles: BTreeMap::new(),
+        };
+        let lab = runtime.block_on(Lab::from_facts(&facts, &options)).unwrap();
+        let stage = Stage { lab, runtime };
+        let versions = assets::Versions {
+            k0s: "v1.32.11+k0s.0",
+            etcd: "3.5.25",
+            calico: "v3.30.200",
+            mke: "4.1.5",
+        };
+        let k0s = assets::assets(&versions)["k0s"].clone();
+        for host in hosts {
+            stage.write(host, K0S, &k0s, "755");
+        }
+        stage
+    }
+
+    fn sh(&self, host: &str, line: &str, input: &[u8]) -> Ran {
+        let mut child = self
+            .lab
+            .entry(host)
+            .unwrap()
+            .command(["sh", "-c", line])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It may end before it has read everything.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        let output = child.wait_with_output().unwrap();
+        Ran {
+            status: output.status.code().unwrap_or(-1),
+            text: String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+        }
+    }
+
+    fn ok(&self, host: &str, line: &str) -> String {
+        let ran = self.sh(host, line, b"");
+        assert_eq!(ran.status, 0, "{line}: {}", ran.text);
+        ran.text.trim_end().to_owned()
+    }
+
+    fn write(&self, host: &str, path: &str, bytes: &[u8], mode: &str) {
+        let directory = path.rsplit_once('/').unwrap().0;
+        let line = format!("mkdir -p {directory} && cat >{path} && chmod {mode} {path}");
+        assert_eq!(self.sh(host, &line, bytes).status, 0);
+    }
+
+    fn verb(&self, host: &str, name: &str, verb: &str, env: Env<'_>) -> Ran {
+        let home = format!("{RUN}/actions/{name}");
+        self.write(host, &format!("{home}/script"), script(name).as_bytes(), "600");
+        let mut line = format!(
+            "mkdir -p {home}/work {home}/out && cd / && umask 077 && env MKECTL_OUT={home}/out MKECTL_WORK={home}/work \
+             MKECTL_POLL=0.05 MKECTL_DEADLINE=30 LC_ALL=C"
+        );
+        for (name, value) in env {
+            line.push_str(&format!(" {name}='{value}'"));
+        }
+        line.push_str(&format!(" sh {home}/script {verb}"));
+        self.sh(host, &line, b"")
+    }
+
+    #[track_caller]
+    fn done(&self, host: &str, name: &str, verb: &str, env: Env<'_>) -> String {
+        let ran = self.verb(host, name, verb, env);
+        assert_eq!(ran.status, 0, "{host} {name} {verb}: {}", ran.text);
+        ran.text
+    }
+
+    #[track_caller]
+    fn probe(&self, host: &str, name: &str, env: Env<'_>, wanted: i32) {
+        let ran = self.verb(host, name, "probe", env);
+        assert_eq!(ran.status, wanted, "{host} {name} probe: {}", ran.text);
+    }
+
+    /// Run and verify with the probe before and after, and everything twice.
+    #[track_caller]
+    fn whole(&self, host: &str, name: &str, env: Env<'_>) {
+        self.probe(host, name, env, 11);
+        self.done(host, name, "run", env);
+        self.done(host, name, "run", env);
+        if script(name).contains("\nverify()") {
+            self.done(host, name, "verify", env);
+        }
+        self.probe(host, name, env, 10);
+    }
+
+    fn output(&self, host: &str, name: &str, output: &str) -> String {
+        self.ok(host, &format!("cat {RUN}/actions/{name}/out/{output}"))
+    }
+
+    /// MKE 3 stops everywhere, as its own scripts would have it.
+    fn stop_mke3(&self, hosts: &[&str]) {
+        for host in hosts {
+            self.ok(host, "systemctl stop docker.socket docker.service");
+            self.ok(
+                host,
+                "cd /etc/cni/net.d && for file in *; do mv $file $file.mkectl-01234567; done",
+            );
+            let state = self.lab.state();
+            assert!(
+                state.hosts[*host]
+                    .containers
+                    .values()
+                    .all(|one| one.phase != Phase::Running)
+            );
+        }
+    }
+}
+
+/// k0s.yaml as a plan has it, for one cluster.
+fn k0s_yaml(held: bool) -> String {
+    let hold = "    controllers: \"*,bootstrapsigner,tokencleaner,-node-lifecycle-controller,-taint-eviction-controller,-cronjob-controller\"\n";
+    format!(
+        "apiVersion: k0s.k0sproject.io/v1beta1\nkind: ClusterConfig\nmetadata:\n  name: k0s\nspec:\n  api:\n    address: mkectl-host:private-address\n    externalAddress: mke.example.com\n    extraArgs:\n      encryption-provider-config: /elsewhere\n      mkectl-host: carried-flags\n      profiling: \"true\"\n    k0sApiPort: 9443\n    port: 6443\n  controllerManager:\n    extraArgs:\n      allocate-node-cidrs: \"false\"\n{}  network:\n    podCIDR: 192.168.0.0/16\n    provider: custom\n    serviceCIDR: 10.96.0.0/16\n  storage:\n    etcd:\n      peerAddress: mkectl-host:private-address\n    type: etcd\n  workerProfiles:\n  - name: mke4k-controller\n    values: {{}}\n  - name: mke4k-worker\n    values: {{}}\n",
+        if held {
+            hold.replace("    c", "      c")
+        } else {
+            String::new()
+        }
+    )
+}
+
+/// Keys as they are carried over: a real pair, and an encryption configuration that a flag names.
+fn keys(stage: &Stage, host: &str) {
+    stage.write(
+        host,
+        "/tmp/k/encryption.cfg",
+        b"kind: EncryptionConfiguration\n",
+        "600",
+    );
+    stage.write(
+        host,
+        "/tmp/k/args",
+        b"encryption-provider-config=encryption.cfg\n",
+        "600",
+    );
+    stage.ok(
+        host,
+        "cd /tmp/k && openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out sa.key 2>/dev/null && \
+         openssl pkey -in sa.key -pubout -out sa.pub",
+    );
+    stage.ok(host, "cd /tmp/k && tar -cf /tmp/keys.tar *");
+}
+
+/// Everything up to a first controller that serves.
+fn lead(stage: &Stage, host: &str) -> Vec<(String, String)> {
+    let (snapshot, revision, total, address) = {
+        let state = stage.lab.state();
+        let store = &state.etcd.store;
+        let address = state.hosts[host].address.clone();
+        (store.snapshot(), store.revision(), store.total_keys(), address)
+    };
+    stage.write(host, "/tmp/final.db", &snapshot, "600");
+    stage.write(host, "/tmp/k0s.yaml", k0s_yaml(true).as_bytes(), "600");
+    stage.write(host, "/tmp/released.yaml", k0s_yaml(false).as_bytes(), "600");
+    keys(stage, host);
+    [
+        ("K0S", K0S.to_owned()),
+        ("ETCDUTL", ETCDUTL.to_owned()),
+        ("K0S_CONFIG", "/tmp/k0s.yaml".to_owned()),
+        ("K0S_CONFIG_RELEASED", "/tmp/released.yaml".to_owned()),
+        ("NODE_IP", address),
+        ("NODE_NAME", host.to_owned()),
+        ("DATA_DIR", "/var/lib/k0s".to_owned()),
+        ("KUBELET_ROOT", "/var/lib/kubelet".to_owned()),
+        ("SNAPSHOT", "/tmp/final.db".to_owned()),
+        ("REVISION", revision.to_string()),
+        ("KEYS", "/tmp/keys.tar".to_owned()),
+        ("TOTAL", total.to_string()),
+        ("PROFILE", "mke4k-controller".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+fn env(values: &[(String, String)]) -> Vec<(&str, &str)> {
+    values
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
+}
+
+/// As in the catalogue, restore-etcd's KEYS is the number of keys.
+fn counted(values: &[(String, String)]) -> Vec<(&str, &str)> {
+    let total = values
+        .iter()
+        .find(|(name, _)| name == "TOTAL")
+        .unwrap()
+        .1
+        .as_str();
+    env(values)
+        .into_iter()
+        .map(|(name, value)| (name, if name == "KEYS" { total } else { value }))
+        .collect()
+}
+
+#[test]
+fn a_first_controller_starts_on_the_copy_and_goes_again() {
+    let stage = Stage::new(&["manager-01"]);
+    let host = "manager-01";
+    stage.stop_mke3(&[host]);
+    let values = lead(&stage, host);
+    let before = stage.lab.changes(host).unwrap();
+    stage.done(host, "place-pki.sh", "undo", &env(&values));
+    stage.whole(host, "place-pki.sh", &env(&values));
+    let yaml = stage.ok(host, "cat /etc/k0s/k0s.yaml");
+    assert!(
+        yaml.contains("encryption-provider-config: \"/var/lib/k0s/encryption.cfg\""),
+        "{yaml}"
+    );
+    assert!(!yaml.contains("mkectl") && !yaml.contains("elsewhere"), "{yaml}");
+    stage.done(host, "restore-etcd.sh", "undo", &counted(&values));
+    stage.whole(host, "restore-etcd.sh", &counted(&values));
+    stage.done(host, "start-lead.sh", "undo", &env(&values));
+    stage.whole(host, "start-lead.sh", &env(&values));
+    assert_eq!(stage.output(host, "start-lead.sh", "ca-hash").len(), 64);
+    stage.whole(host, "k0s-snapshot.sh", &env(&values));
+
+    for _ in 0..2 {
+        stage.done(host, "start-lead.sh", "undo", &env(&values));
+        stage.probe(host, "start-lead.sh", &env(&values), 11);
+    }
+    stage.whole(host, "start-lead.sh", &env(&values));
+    for name in ["start-lead.sh", "restore-etcd.sh", "place-pki.sh"] {
+        stage.done(host, name, "undo", &counted(&values));
+        stage.probe(host, name, &counted(&values), 11);
+    }
+    let left: Vec<String> = stage
+        .lab
+        .changes(host)
+        .unwrap()
+        .into_iter()
+        .filter(|change| !before.contains(change))
+        .map(|change| change.path)
+        .filter(|path| !path.contains(".mkectl-01234567") && !path.starts_with("/var/lib/mkectl/"))
+        .collect();
+    println!("{left:#?}");
+    assert!(
+        stage.lab.state().unmodelled.is_empty(),
+        "{:?}",
+        stage.lab.state().unmodelled
+    );
+    drop(stage.runtime);
+}
+
+/// The same host's parameters, for another host.
+fn elsewhere(
+    stage: &Stage,
+    values: &[(String, String)],
+    host: &str,
+    more: &[(&str, String)],
+) -> Vec<(String, String)> {
+    let address = stage.lab.state().hosts[host].address.clone();
+    let mut of: BTreeMap<String, String> = values.iter().cloned().collect();
+    of.insert("NODE_IP".to_owned(), address);
+    of.insert("NODE_NAME".to_owned(), host.to_owned());
+    of.extend(
+        more.iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone())),
+    );
+    of.into_iter().collect()
+}
+
+/// A token of the lead's, on another host.
+fn token(
+    stage: &Stage,
+    lead: &str,
+    host: &str,
+    role: &str,
+    values: &[(String, String)],
+) -> Vec<(&'static str, String)> {
+    let at = match role {
+        "controller" => stage.lab.state().hosts[lead].address.clone(),
+        _ => "mke.example.com".to_owned(),
+    };
+    let mut of = env(values);
+    of.extend([("ROLE", role), ("JOIN_ADDRESS", at.as_str())]);
+    stage.done(lead, "mint-token.sh", "run", &of);
+    stage.probe(lead, "mint-token.sh", &of, 10);
+    let text = stage.output(lead, "mint-token.sh", "token");
+    stage.write(host, "/run/token", text.as_bytes(), "600");
+    vec![
+        ("TOKEN_FILE", "/run/token".to_owned()),
+        ("TOKEN_ID", stage.output(lead, "mint-token.sh", "token-id")),
+        ("CA_HASH", stage.output(lead, "start-lead.sh", "ca-hash")),
+        ("CORDONED_BEFORE", "/tmp/cordoned".to_owned()),
+    ]
+}
+
+#[test]
+fn others_join_one_by_one_and_go_again() {
+    let hosts = ["manager-01", "manager-02", "manager-03", "worker-01"];
+    let stage = Stage::new(&hosts);
+    stage.stop_mke3(&hosts);
+    let first = lead(&stage, "manager-01");
+    for name in ["place-pki.sh", "restore-etcd.sh", "start-lead.sh"] {
+        let of = if name == "restore-etcd.sh" {
+            counted(&first)
+        } else {
+            env(&first)
+        };
+        stage.done("manager-01", name, "run", &of);
+    }
+    stage.ok(
+        "manager-01",
+        "/usr/local/bin/k0s kubectl cordon manager-02 worker-01",
+    );
+    for host in &hosts[1..] {
+        keys(&stage, host);
+        stage.write(host, "/tmp/cordoned", b"manager-03\n", "600");
+        stage.write(host, "/tmp/k0s.yaml", k0s_yaml(true).as_bytes(), "600");
+        stage.write(host, "/tmp/released.yaml", k0s_yaml(false).as_bytes(), "600");
+    }
+    let managers: Vec<String> = hosts[..3]
+        .iter()
+        .map(|host| stage.lab.state().hosts[*host].address.clone())
+        .collect();
+    for host in ["manager-02", "manager-03"] {
+        let minted = token(&stage, "manager-01", host, "controller", &first);
+        let values = elsewhere(&stage, &first, host, &minted);
+        stage.done(host, "join-controller.sh", "undo", &env(&values));
+        stage.whole(host, "join-controller.sh", &env(&values));
+        let left = stage.ok(
+            "manager-01",
+            "/usr/local/bin/k0s kubectl get secrets -n kube-system -o name",
+        );
+        assert!(!left.contains("bootstrap-token"), "{left}");
+    }
+    for host in &hosts[..3] {
+        let values = elsewhere(&stage, &first, host, &[("MANAGERS", managers.join(" "))]);
+        stage.done(host, "controllers-ok.sh", "run", &env(&values));
+    }
+
+    let worker = "worker-01";
+    let mut minted = token(&stage, "manager-01", worker, "worker", &first);
+    minted.push(("PROFILE", "mke4k-worker".to_owned()));
+    let values = elsewhere(&stage, &first, worker, &minted);
+    stage.done(worker, "join-worker.sh", "undo", &env(&values));
+    stage.whole(worker, "join-worker.sh", &env(&values));
+    assert!(
+        !stage
+            .ok(worker, "base64 -d /etc/k0s/k0stoken | gunzip")
+            .contains(minted[1].1.as_str())
+    );
+    assert!(stage.lab.state().k0s_on("worker-01").is_some());
+
+    for host in &hosts[..3] {
+        let values = elsewhere(&stage, &first, host, &[]);
+        stage.done(host, "release-hold.sh", "undo", &env(&values));
+        stage.whole(host, "release-hold.sh", &env(&values));
+    }
+    for host in &hosts[..3] {
+        let values = elsewhere(&stage, &first, host, &[]);
+        stage.done(host, "release-hold.sh", "undo", &env(&values));
+        stage.probe(host, "release-hold.sh", &env(&values), 11);
+    }
+    stage.done(worker, "join-worker.sh", "undo", &env(&values));
+    stage.probe(worker, "join-worker.sh", &env(&values), 11);
+    for host in ["manager-02", "manager-03"] {
+        let values = elsewhere(&stage, &first, host, &minted);
+        stage.done(host, "join-controller.sh", "undo", &env(&values));
+        stage.probe(host, "join-controller.sh", &env(&values), 11);
+    }
+    // Each left the others in peace: the lead serves alone, and takes another member.
+    assert_eq!(
+        stage.ok("manager-01", "/usr/local/bin/k0s kubectl get --raw /readyz"),
+        "ok"
+    );
+    let minted = token(&stage, "manager-01", "manager-02", "controller", &first);
+    let values = elsewhere(&stage, &first, "manager-02", &minted);
+    stage.whole("manager-02", "join-controller.sh", &env(&values));
+    assert!(
+        stage.lab.state().unmodelled.is_empty(),
+        "{:?}",
+        stage.lab.state().unmodelled
+    );
+    drop(stage.runtime);
+}
+
+#[test]
+fn zz_speed() {
+    let stage = Stage::new(&["manager-01"]);
+    stage.stop_mke3(&["manager-01"]);
+    let first = lead(&stage, "manager-01");
+    for name in ["place-pki.sh", "restore-etcd.sh", "start-lead.sh"] {
+        let at = std::time::Instant::now();
+        let of = if name == "restore-etcd.sh" {
+            counted(&first)
+        } else {
+            env(&first)
+        };
+        stage.done("manager-01", name, "run", &of);
+        println!("{name} {:?}", at.elapsed());
+    }
+    for _ in 0..5 {
+        let at = std::time::Instant::now();
+        stage.ok("manager-01", "/usr/local/bin/k0s kubectl get --raw /readyz");
+        let state = stage.lab.state();
+        let of = state.k0s.clusters.values().next().unwrap();
+        println!(
+            "{:?} now {} revision {} quiet {:?}",
+            at.elapsed(),
+            state.now,
+            of.store.revision(),
+            of.quiet
+        );
+        drop(state);
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let changed: Vec<String> = {
+        let state = stage.lab.state();
+        let of = state.k0s.clusters.values().next().unwrap();
+        let mut keys: Vec<(u64, String)> = of
+            .store
+            .range("/")
+            .map(|(k, e)| (e.modified, k.to_owned()))
+            .collect();
+        keys.sort();
+        keys.into_iter()
+            .rev()
+            .take(12)
+            .map(|(m, k)| format!("{m} {k}"))
+            .collect()
+    };
+    println!("{changed:#?}");
+    drop(stage.runtime);
+}
