@@ -128,6 +128,7 @@ fn tools() -> Vec<&'static dyn Tool> {
         &openssl::Openssl,
         &systemctl::Systemctl,
         &systemd_run::SystemdRun,
+        &systemd_run::SocketActivate,
     ]
 }
 

@@ -43,6 +43,7 @@ pub const STAND_INS: &[&str] = &[
     "sysctl",
     "systemctl",
     "systemd-run",
+    "systemd-socket-activate",
     "ufw",
 ];
 
