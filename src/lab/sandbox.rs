@@ -234,7 +234,10 @@ impl Sandbox {
             .command(words.chain(directories.iter().cloned()))
             .stdin(Stdio::null())
             .output()
-            .map_err(|source| LabError::Program { program: "nsenter", source })?;
+            .map_err(|source| LabError::Program {
+                program: "nsenter",
+                source,
+            })?;
         if ran.status.success() {
             return Ok(());
         }

@@ -162,7 +162,12 @@ impl Stage {
                 "cd /etc/cni/net.d && for file in *; do mv $file $file.mkectl-01234567; done",
             );
             let state = self.lab.state();
-            assert!(state.hosts[*host].containers.values().all(|one| one.phase != Phase::Running));
+            assert!(
+                state.hosts[*host]
+                    .containers
+                    .values()
+                    .all(|one| one.phase != Phase::Running)
+            );
         }
     }
 }
@@ -172,14 +177,28 @@ fn k0s_yaml(held: bool) -> String {
     let hold = "    controllers: \"*,bootstrapsigner,tokencleaner,-node-lifecycle-controller,-taint-eviction-controller,-cronjob-controller\"\n";
     format!(
         "apiVersion: k0s.k0sproject.io/v1beta1\nkind: ClusterConfig\nmetadata:\n  name: k0s\nspec:\n  api:\n    address: mkectl-host:private-address\n    externalAddress: mke.example.com\n    extraArgs:\n      encryption-provider-config: /elsewhere\n      mkectl-host: carried-flags\n      profiling: \"true\"\n    k0sApiPort: 9443\n    port: 6443\n  controllerManager:\n    extraArgs:\n      allocate-node-cidrs: \"false\"\n{}  network:\n    podCIDR: 192.168.0.0/16\n    provider: custom\n    serviceCIDR: 10.96.0.0/16\n  storage:\n    etcd:\n      peerAddress: mkectl-host:private-address\n    type: etcd\n  workerProfiles:\n  - name: mke4k-controller\n    values: {{}}\n  - name: mke4k-worker\n    values: {{}}\n",
-        if held { hold.replace("    c", "      c") } else { String::new() }
+        if held {
+            hold.replace("    c", "      c")
+        } else {
+            String::new()
+        }
     )
 }
 
 /// Keys as they are carried over: a real pair, and an encryption configuration that a flag names.
 fn keys(stage: &Stage, host: &str) {
-    stage.write(host, "/tmp/k/encryption.cfg", b"kind: EncryptionConfiguration\n", "600");
-    stage.write(host, "/tmp/k/args", b"encryption-provider-config=encryption.cfg\n", "600");
+    stage.write(
+        host,
+        "/tmp/k/encryption.cfg",
+        b"kind: EncryptionConfiguration\n",
+        "600",
+    );
+    stage.write(
+        host,
+        "/tmp/k/args",
+        b"encryption-provider-config=encryption.cfg\n",
+        "600",
+    );
     stage.ok(
         host,
         "cd /tmp/k && openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out sa.key 2>/dev/null && \
@@ -220,12 +239,20 @@ fn lead(stage: &Stage, host: &str) -> Vec<(String, String)> {
 }
 
 fn env(values: &[(String, String)]) -> Vec<(&str, &str)> {
-    values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    values
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
 }
 
 /// As in the catalogue, restore-etcd's KEYS is the number of keys.
 fn counted(values: &[(String, String)]) -> Vec<(&str, &str)> {
-    let total = values.iter().find(|(name, _)| name == "TOTAL").unwrap().1.as_str();
+    let total = values
+        .iter()
+        .find(|(name, _)| name == "TOTAL")
+        .unwrap()
+        .1
+        .as_str();
     env(values)
         .into_iter()
         .map(|(name, value)| (name, if name == "KEYS" { total } else { value }))
@@ -242,7 +269,10 @@ fn a_first_controller_starts_on_the_copy_and_goes_again() {
     stage.done(host, "place-pki.sh", "undo", &env(&values));
     stage.whole(host, "place-pki.sh", &env(&values));
     let yaml = stage.ok(host, "cat /etc/k0s/k0s.yaml");
-    assert!(yaml.contains("encryption-provider-config: \"/var/lib/k0s/encryption.cfg\""), "{yaml}");
+    assert!(
+        yaml.contains("encryption-provider-config: \"/var/lib/k0s/encryption.cfg\""),
+        "{yaml}"
+    );
     assert!(!yaml.contains("mkectl") && !yaml.contains("elsewhere"), "{yaml}");
     stage.done(host, "restore-etcd.sh", "undo", &counted(&values));
     stage.whole(host, "restore-etcd.sh", &counted(&values));
@@ -270,6 +300,10 @@ fn a_first_controller_starts_on_the_copy_and_goes_again() {
         .filter(|path| !path.contains(".mkectl-01234567") && !path.starts_with("/var/lib/mkectl/"))
         .collect();
     println!("{left:#?}");
-    assert!(stage.lab.state().unmodelled.is_empty(), "{:?}", stage.lab.state().unmodelled);
+    assert!(
+        stage.lab.state().unmodelled.is_empty(),
+        "{:?}",
+        stage.lab.state().unmodelled
+    );
     drop(stage.runtime);
 }

@@ -114,13 +114,22 @@ impl Action<'_> {
     }
 
     fn call(&self, verb: &str) -> Ran {
-        input(self.lab, self.host, &self.line(verb, "true"), whole(self.script).as_bytes())
+        input(
+            self.lab,
+            self.host,
+            &self.line(verb, "true"),
+            whole(self.script).as_bytes(),
+        )
     }
 
     #[track_caller]
     fn gives(&self, verb: &str, status: i32) -> Ran {
         let ran = self.call(verb);
-        assert_eq!(ran.status, status, "{} {verb} on {}: {ran:#?}", self.id, self.host);
+        assert_eq!(
+            ran.status, status,
+            "{} {verb} on {}: {ran:#?}",
+            self.id, self.host
+        );
         ran
     }
 
@@ -134,11 +143,20 @@ impl Action<'_> {
              echo 'if [ \"$(wc -l </killer.count)\" -eq {n} ]; then kill -9 $PPID; kill -9 $$; fi'; \
              echo \"exec $(command -v $p) \\\"\\$@\\\"\"; }} >/killer/$p && chmod 755 /killer/$p; done; : >/killer.count"
         );
-        input(self.lab, self.host, &self.line(verb, &killer), whole(self.script).as_bytes());
-        let calls: u32 = ok(self.lab, self.host, "rm -rf /killer; wc -l </killer.count; rm /killer.count")
-            .trim()
-            .parse()
-            .unwrap();
+        input(
+            self.lab,
+            self.host,
+            &self.line(verb, &killer),
+            whole(self.script).as_bytes(),
+        );
+        let calls: u32 = ok(
+            self.lab,
+            self.host,
+            "rm -rf /killer; wc -l </killer.count; rm /killer.count",
+        )
+        .trim()
+        .parse()
+        .unwrap();
         calls >= n
     }
 
@@ -175,13 +193,22 @@ impl Action<'_> {
 }
 
 fn action<'a>(lab: &'a Lab, host: &'a str, id: &'a str, script: &'a str) -> Action<'a> {
-    Action { lab, host, id, script, env: Vec::new() }
+    Action {
+        lab,
+        host,
+        id,
+        script,
+        env: Vec::new(),
+    }
 }
 
 /// Runs a script on these hosts, as a plan would.
 fn run_on<'a>(lab: &'a Lab, hosts: &[&'a str], id: &'a str, script: &'a str, env: &[(&'a str, String)]) {
     for host in hosts {
-        let action = Action { env: env.to_vec(), ..action(lab, host, id, script) };
+        let action = Action {
+            env: env.to_vec(),
+            ..action(lab, host, id, script)
+        };
         action.gives("run", 0);
     }
 }
@@ -216,11 +243,21 @@ fn roots() -> Vec<(&'static str, String)> {
 
 /// Brings a cluster to where nodes can be stopped.
 fn quiesce(lab: &Lab, managers: &[&str]) {
-    run_on(lab, &managers[..1], "freeze-cluster-agent", "freeze-cluster-agent.sh", &[]);
+    run_on(
+        lab,
+        &managers[..1],
+        "freeze-cluster-agent",
+        "freeze-cluster-agent.sh",
+        &[],
+    );
     run_on(lab, &managers[..1], "freeze-agents", "freeze-agents.sh", &[]);
     let all = hosts(lab);
     run_on(lab, &all, "pin-restart", "pin-restart.sh", &[]);
-    let workers: Vec<&str> = all.iter().copied().filter(|host| !managers.contains(host)).collect();
+    let workers: Vec<&str> = all
+        .iter()
+        .copied()
+        .filter(|host| !managers.contains(host))
+        .collect();
     run_on(lab, &workers, "arm-hold-workers", "arm-hold.sh", &role("worker"));
     run_on(lab, managers, "stop-apiservers", "stop-apiservers.sh", &[]);
 }
@@ -230,9 +267,15 @@ async fn a_node_is_stopped_and_comes_back() {
     let lab = lab("three-managers").await;
     let managers = ["manager-01", "manager-02", "manager-03"];
     quiesce(&lab, &managers);
-    let stop = Action { env: role("manager"), ..action(&lab, "manager-02", "arm-hold-managers", "arm-hold.sh") };
+    let stop = Action {
+        env: role("manager"),
+        ..action(&lab, "manager-02", "arm-hold-managers", "arm-hold.sh")
+    };
     stop.all_verbs();
-    let stop = Action { env: roots(), ..action(&lab, "worker-01", "stop-node-worker", "stop-node.sh") };
+    let stop = Action {
+        env: roots(),
+        ..action(&lab, "worker-01", "stop-node-worker", "stop-node.sh")
+    };
     stop.gives("probe", 11);
     let mounts = "grep -c /var/lib/kubelet/pods /proc/self/mountinfo";
     assert_eq!(ok(&lab, "worker-01", mounts), "2");
@@ -241,7 +284,11 @@ async fn a_node_is_stopped_and_comes_back() {
     let busy = lab
         .entry("worker-01")
         .unwrap()
-        .command(["sh", "-c", "cd /var/lib/kubelet/pods/*/volumes/*/*/ && exec sleep 60"])
+        .command([
+            "sh",
+            "-c",
+            "cd /var/lib/kubelet/pods/*/volumes/*/*/ && exec sleep 60",
+        ])
         .spawn();
     let mut busy = busy.unwrap();
     std::thread::sleep(Duration::from_millis(300));
@@ -254,25 +301,44 @@ async fn a_node_is_stopped_and_comes_back() {
     stop.gives("undo", 0);
     stop.all_verbs();
     assert_eq!(sh(&lab, "worker-01", mounts).out, "0\n");
-    let left = "ls /etc/cni/net.d /var/lib/kubelet; iptables-legacy-save; iptables-save | grep -c KUBE-FORWARD";
+    let left =
+        "ls /etc/cni/net.d /var/lib/kubelet; iptables-legacy-save; iptables-save | grep -c KUBE-FORWARD";
     let left = ok(&lab, "worker-01", left);
-    assert!(!left.contains("10-calico.conflist\n") && !left.contains("cpu_manager_state\n"), "{left}");
-    assert!(!left.contains("KUBE-SVC-OLD") && left.contains("-s 192.0.2.66/32 -j DROP"), "{left}");
+    assert!(
+        !left.contains("10-calico.conflist\n") && !left.contains("cpu_manager_state\n"),
+        "{left}"
+    );
+    assert!(
+        !left.contains("KUBE-SVC-OLD") && left.contains("-s 192.0.2.66/32 -j DROP"),
+        "{left}"
+    );
     assert!(left.ends_with('3'), "{left}");
     // Nothing wakes it.
     let docker = sh(&lab, "worker-01", "docker ps");
     assert!(docker.err.contains("Cannot connect"), "{docker:?}");
 
     stop.gives("undo", 0);
-    let back = Action { env: role("worker"), ..action(&lab, "worker-01", "arm-hold-workers", "arm-hold.sh") };
+    let back = Action {
+        env: role("worker"),
+        ..action(&lab, "worker-01", "arm-hold-workers", "arm-hold.sh")
+    };
     back.gives("undo", 0);
     action(&lab, "worker-01", "pin-restart", "pin-restart.sh").gives("undo", 0);
     let files = ok(&lab, "worker-01", "ls /etc/cni/net.d /var/lib/kubelet");
-    assert!(files.contains("10-calico.conflist\n") && files.contains("cpu_manager_state\n"), "{files}");
+    assert!(
+        files.contains("10-calico.conflist\n") && files.contains("cpu_manager_state\n"),
+        "{files}"
+    );
     assert!(!files.contains(".mkectl-"), "{files}");
     std::thread::sleep(Duration::from_millis(500));
     let running = ok(&lab, "worker-01", "docker ps --format '{{.Names}}'");
-    for name in ["ucp-kubelet", "ucp-kube-proxy", "ucp-proxy", "k8s_calico-node", "k8s_POD_calico-node"] {
+    for name in [
+        "ucp-kubelet",
+        "ucp-kube-proxy",
+        "ucp-proxy",
+        "k8s_calico-node",
+        "k8s_POD_calico-node",
+    ] {
         assert!(running.contains(name), "{name}: {running}");
     }
     assert_eq!(lab.state().unmodelled, Vec::<String>::new());

@@ -74,11 +74,9 @@ impl State {
             if up(host, "ucp-kube-proxy") {
                 host.netfilter.proxy_runs();
             }
-            if host
-                .containers
-                .values()
-                .any(|one| one.is_running() && one.labels.get("name").is_some_and(|name| name == "Calico node"))
-            {
+            if host.containers.values().any(|one| {
+                one.is_running() && one.labels.get("name").is_some_and(|name| name == "Calico node")
+            }) {
                 host.netfilter.calico_runs();
             }
             // The kubelet reaches Docker through a shim, whose socket starts it.

@@ -31,11 +31,17 @@ pub fn of_mke_node(address: &str, interface: &str, pods: &[String]) -> BTreeMap<
             interface.to_owned(),
             Link::new("", Some(&format!("{address}/24")), 1500),
         ),
-        ("vxlan.calico".to_owned(), Link::new("vxlan", Some("192.168.7.0/32"), 1450)),
+        (
+            "vxlan.calico".to_owned(),
+            Link::new("vxlan", Some("192.168.7.0/32"), 1450),
+        ),
     ]);
     links.extend(of_docker());
     for pod in pods {
-        links.insert(format!("cali{}", &super::id(pod)[..11]), Link::new("veth", None, 1450));
+        links.insert(
+            format!("cali{}", &super::id(pod)[..11]),
+            Link::new("veth", None, 1450),
+        );
     }
     links
 }
@@ -43,7 +49,13 @@ pub fn of_mke_node(address: &str, interface: &str, pods: &[String]) -> BTreeMap<
 /// What Docker makes when it starts.
 pub fn of_docker() -> BTreeMap<String, Link> {
     BTreeMap::from([
-        ("docker0".to_owned(), Link::new("bridge", Some("172.17.0.1/16"), 1500)),
-        ("docker_gwbridge".to_owned(), Link::new("bridge", Some("172.18.0.1/16"), 1500)),
+        (
+            "docker0".to_owned(),
+            Link::new("bridge", Some("172.17.0.1/16"), 1500),
+        ),
+        (
+            "docker_gwbridge".to_owned(),
+            Link::new("bridge", Some("172.18.0.1/16"), 1500),
+        ),
     ])
 }

@@ -41,7 +41,10 @@ pub struct Netfilter {
 /// Built-in chains of the tables.
 const BUILT_IN: [(&str, &[&str]); 4] = [
     ("filter", &["INPUT", "FORWARD", "OUTPUT"]),
-    ("mangle", &["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"]),
+    (
+        "mangle",
+        &["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"],
+    ),
     ("nat", &["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"]),
     ("raw", &["PREROUTING", "OUTPUT"]),
 ];
@@ -85,10 +88,7 @@ impl Table {
     pub fn leads_to(&self, name: &str) -> bool {
         let leads = |rule: &String| {
             let mut words = rule.split(' ');
-            words
-                .by_ref()
-                .any(|word| matches!(word, "-j" | "-g"))
-                && words.next() == Some(name)
+            words.by_ref().any(|word| matches!(word, "-j" | "-g")) && words.next() == Some(name)
         };
         self.chains.iter().flat_map(|chain| &chain.rules).any(leads)
     }
@@ -153,16 +153,24 @@ pub fn read(text: &str) -> Result<BTreeMap<String, Table>, usize> {
     // A jump to a chain that is not there is refused, and so is a table without its end.
     let whole = open.is_none()
         && tables.values().all(|table| {
-            let targets = table.chains.iter().flat_map(|chain| &chain.rules).filter_map(|rule| {
-                let mut words = rule.split(' ');
-                words.by_ref().find(|word| matches!(*word, "-j" | "-g"))?;
-                words.next()
-            });
+            let targets = table
+                .chains
+                .iter()
+                .flat_map(|chain| &chain.rules)
+                .filter_map(|rule| {
+                    let mut words = rule.split(' ');
+                    words.by_ref().find(|word| matches!(*word, "-j" | "-g"))?;
+                    words.next()
+                });
             targets
                 .filter(|target| target.starts_with("KUBE-") || target.starts_with("cali-"))
                 .all(|target| table.chain(target).is_some())
         });
-    if whole { Ok(tables) } else { Err(text.lines().count()) }
+    if whole {
+        Ok(tables)
+    } else {
+        Err(text.lines().count())
+    }
 }
 
 impl Netfilter {
@@ -182,10 +190,30 @@ impl Netfilter {
             Backend::Legacy => Backend::Nft,
         };
         all.rule(other, "filter", "INPUT", "-s 192.0.2.66/32 -j DROP");
-        all.rule(other, "nat", "PREROUTING", "-m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES");
-        all.rule(other, "nat", "KUBE-SERVICES", "-d 10.96.0.10/32 -p udp -m udp --dport 53 -j KUBE-SVC-OLD");
-        all.rule(other, "nat", "KUBE-SVC-OLD", "-p udp -j DNAT --to-destination 192.168.7.7:53");
-        all.rule(other, "filter", "FORWARD", "-m comment --comment \"cali:wUHhoiAYhphO9Mso\" -j cali-FORWARD");
+        all.rule(
+            other,
+            "nat",
+            "PREROUTING",
+            "-m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES",
+        );
+        all.rule(
+            other,
+            "nat",
+            "KUBE-SERVICES",
+            "-d 10.96.0.10/32 -p udp -m udp --dport 53 -j KUBE-SVC-OLD",
+        );
+        all.rule(
+            other,
+            "nat",
+            "KUBE-SVC-OLD",
+            "-p udp -j DNAT --to-destination 192.168.7.7:53",
+        );
+        all.rule(
+            other,
+            "filter",
+            "FORWARD",
+            "-m comment --comment \"cali:wUHhoiAYhphO9Mso\" -j cali-FORWARD",
+        );
         all.rule(other, "filter", "cali-FORWARD", "-i cali+ -j DROP");
         all
     }
@@ -216,7 +244,12 @@ impl Netfilter {
         self.rule(backend, "filter", "FORWARD", "-j DOCKER-USER");
         self.rule(backend, "filter", "DOCKER-USER", "-j RETURN");
         self.rule(backend, "filter", "FORWARD", "-o docker0 -j DOCKER");
-        self.rule(backend, "nat", "POSTROUTING", "-s 172.17.0.0/16 ! -o docker0 -j MASQUERADE");
+        self.rule(
+            backend,
+            "nat",
+            "POSTROUTING",
+            "-s 172.17.0.0/16 ! -o docker0 -j MASQUERADE",
+        );
         if let Some(forward) = self
             .tables
             .get_mut(&(backend, false, "filter".to_owned()))
@@ -230,7 +263,10 @@ impl Netfilter {
     pub fn kubelet_runs(&mut self) {
         let backend = self.backend;
         if let Some(new) = Table::new("mangle") {
-            let table = self.tables.entry((backend, false, "mangle".to_owned())).or_insert(new);
+            let table = self
+                .tables
+                .entry((backend, false, "mangle".to_owned()))
+                .or_insert(new);
             table.add_chain("KUBE-IPTABLES-HINT");
             table.add_chain("KUBE-KUBELET-CANARY");
         }
@@ -239,15 +275,35 @@ impl Netfilter {
     /// What a kube-proxy keeps there.
     pub fn proxy_runs(&mut self) {
         let backend = self.backend;
-        self.rule(backend, "nat", "PREROUTING", "-m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES");
-        self.rule(backend, "filter", "FORWARD", "-m comment --comment \"kubernetes forwarding rules\" -j KUBE-FORWARD");
-        self.rule(backend, "filter", "KUBE-FORWARD", "-m mark --mark 0x4000/0x4000 -j ACCEPT");
+        self.rule(
+            backend,
+            "nat",
+            "PREROUTING",
+            "-m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES",
+        );
+        self.rule(
+            backend,
+            "filter",
+            "FORWARD",
+            "-m comment --comment \"kubernetes forwarding rules\" -j KUBE-FORWARD",
+        );
+        self.rule(
+            backend,
+            "filter",
+            "KUBE-FORWARD",
+            "-m mark --mark 0x4000/0x4000 -j ACCEPT",
+        );
     }
 
     /// What Calico's node keeps there.
     pub fn calico_runs(&mut self) {
         let backend = self.backend;
-        self.rule(backend, "filter", "FORWARD", "-m comment --comment \"cali:wUHhoiAYhphO9Mso\" -j cali-FORWARD");
+        self.rule(
+            backend,
+            "filter",
+            "FORWARD",
+            "-m comment --comment \"cali:wUHhoiAYhphO9Mso\" -j cali-FORWARD",
+        );
         self.rule(backend, "filter", "cali-FORWARD", "-i cali+ -j ACCEPT");
     }
 }
@@ -266,7 +322,10 @@ mod tests {
             .map(|((_, _, name), table)| table.save(name))
             .collect();
         let read = read(&text).unwrap();
-        assert_eq!(read["filter"], all.tables[&(Backend::Nft, false, "filter".to_owned())]);
+        assert_eq!(
+            read["filter"],
+            all.tables[&(Backend::Nft, false, "filter".to_owned())]
+        );
         assert_eq!(read.len(), 3);
     }
 

@@ -348,7 +348,12 @@ fn host(
         host.containers
             .insert(name.clone(), Container::running(&host.name, name, "nginx:1.27"));
     }
-    let pods: Vec<String> = host.containers.values().filter(|one| one.is_pod()).map(|one| one.id.clone()).collect();
+    let pods: Vec<String> = host
+        .containers
+        .values()
+        .filter(|one| one.is_pod())
+        .map(|one| one.id.clone())
+        .collect();
     let interface = about.private_interface.as_deref().unwrap_or("eth0");
     host.links = links::of_mke_node(&host.address, interface, &pods);
     host.images = host
@@ -436,7 +441,10 @@ fn files(mke3: &Mke3, host: &Host, facts: &Facts) -> Vec<SeedFile> {
     );
     add(
         "etc/cni/net.d/calico-kubeconfig".to_owned(),
-        format!("# of Calico's node on {}\napiVersion: v1\nkind: Config\n", host.name),
+        format!(
+            "# of Calico's node on {}\napiVersion: v1\nkind: Config\n",
+            host.name
+        ),
         0o600,
     );
     let kubelet = KUBELET_ROOT.trim_start_matches('/');
@@ -461,7 +469,9 @@ fn files(mke3: &Mke3, host: &Host, facts: &Facts) -> Vec<SeedFile> {
     }
     let root = host.engine.root.trim_start_matches('/').to_owned();
     let services = facts.cluster.user_services.iter().flatten();
-    let beside = about.iter().flat_map(|about| about.foreign_containers.iter().flatten());
+    let beside = about
+        .iter()
+        .flat_map(|about| about.foreign_containers.iter().flatten());
     for user in services.chain(beside) {
         add(
             format!("{root}/volumes/{user}-data/_data/orders.db"),
@@ -471,7 +481,10 @@ fn files(mke3: &Mke3, host: &Host, facts: &Facts) -> Vec<SeedFile> {
     }
     // Of a container that is long gone: nobody mounts it, and somebody would miss it.
     add(
-        format!("{root}/volumes/{}/_data/upload.bin", id(&format!("volume {}", host.name))),
+        format!(
+            "{root}/volumes/{}/_data/upload.bin",
+            id(&format!("volume {}", host.name))
+        ),
         format!("uploads on {}\n", host.name),
         0o644,
     );

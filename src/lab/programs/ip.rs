@@ -11,7 +11,11 @@ pub(super) struct Ip;
 type Row<'a> = (usize, &'a String, &'a Link);
 
 fn flags(name: &str) -> &'static str {
-    if name == "lo" { "LOOPBACK,UP,LOWER_UP" } else { "BROADCAST,MULTICAST,UP,LOWER_UP" }
+    if name == "lo" {
+        "LOOPBACK,UP,LOWER_UP"
+    } else {
+        "BROADCAST,MULTICAST,UP,LOWER_UP"
+    }
 }
 
 /// Address and prefix length.
@@ -82,7 +86,8 @@ fn routes(rows: &[Row<'_>]) -> Vec<(String, String)> {
 
 fn rows<'a>(host: &'a Host, only: Option<&str>) -> Vec<Row<'a>> {
     let all = (1..).zip(&host.links).map(|(at, (name, link))| (at, name, link));
-    all.filter(|(_, name, _)| only.is_none_or(|only| only == *name)).collect()
+    all.filter(|(_, name, _)| only.is_none_or(|only| only == *name))
+        .collect()
 }
 
 impl Tool for Ip {
@@ -104,7 +109,9 @@ impl Tool for Ip {
         let unknown = || Failure::Unmodelled(format!("ip {}", words.join(" ")));
         let device = |rest: &[&str]| match rest {
             [] | ["show" | "list" | "ls"] => Ok(None),
-            ["show" | "list" | "ls", "dev", name] | ["show" | "list" | "ls", name] => Ok(Some((*name).to_owned())),
+            ["show" | "list" | "ls", "dev", name] | ["show" | "list" | "ls", name] => {
+                Ok(Some((*name).to_owned()))
+            }
             _ => Err(unknown()),
         };
         let (object, rest) = words.split_first().ok_or_else(unknown)?;
@@ -117,7 +124,10 @@ impl Tool for Ip {
             match (*object, rest) {
                 ("link" | "l", ["delete" | "del", "dev", name] | ["delete" | "del", name]) => {
                     if host.links.get(*name).is_some_and(|link| link.kind.is_empty()) {
-                        return Err(Failure::Real("RTNETLINK answers: Operation not supported".to_owned(), 2));
+                        return Err(Failure::Real(
+                            "RTNETLINK answers: Operation not supported".to_owned(),
+                            2,
+                        ));
                     }
                     if host.links.remove(*name).is_none() {
                         return Err(Failure::Real(format!("Cannot find device \"{name}\""), 1));
@@ -132,7 +142,10 @@ impl Tool for Ip {
                     }
                     let addresses = object.starts_with('a');
                     if as_json {
-                        format!("{}\n", rows.iter().map(|row| value(row, addresses)).collect::<Value>())
+                        format!(
+                            "{}\n",
+                            rows.iter().map(|row| value(row, addresses)).collect::<Value>()
+                        )
                     } else {
                         rows.iter().map(|row| text(row, addresses, one_line)).collect()
                     }
@@ -147,7 +160,8 @@ impl Tool for Ip {
                             .collect();
                         format!("{list}\n")
                     } else {
-                        let line = |(to, by): &(String, String)| format!("{to} dev {by} proto kernel scope link \n");
+                        let line =
+                            |(to, by): &(String, String)| format!("{to} dev {by} proto kernel scope link \n");
                         routes.iter().map(line).collect()
                     }
                 }

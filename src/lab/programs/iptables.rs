@@ -72,12 +72,20 @@ impl Tool for Iptables {
         if let Some(name) = &table
             && Table::new(name).is_none()
         {
-            let text = format!("{}: can't initialize table `{name}': Table does not exist", self.0);
+            let text = format!(
+                "{}: can't initialize table `{name}': Table does not exist",
+                self.0
+            );
             return Err(Failure::Real(text, 3));
         }
         match meaning.verb {
             Verb::Save if words.is_empty() => {
-                let text = save(rules(&mut call.cluster.state(), call)?, backend, meaning.v6, table.as_deref());
+                let text = save(
+                    rules(&mut call.cluster.state(), call)?,
+                    backend,
+                    meaning.v6,
+                    table.as_deref(),
+                );
                 caller.out(text.as_bytes())?;
                 Ok(0)
             }
@@ -92,7 +100,13 @@ impl Tool for Iptables {
                 }
                 let read = read_rules(&String::from_utf8_lossy(&bytes))
                     .map_err(|line| Failure::Real(format!("{}: line {line} failed", self.0), 1))?;
-                restore(rules(&mut call.cluster.state(), call)?, backend, meaning.v6, read, flush);
+                restore(
+                    rules(&mut call.cluster.state(), call)?,
+                    backend,
+                    meaning.v6,
+                    read,
+                    flush,
+                );
                 Ok(0)
             }
             Verb::Change if matches!(words.as_slice(), ["-V" | "--version"]) => {
@@ -161,13 +175,26 @@ fn restore(all: &mut Netfilter, backend: Backend, v6: bool, read: BTreeMap<Strin
 /// One change, or a listing with `-S`.
 fn change(program: &str, table: &mut Table, words: &[&str]) -> Result<String, Failure> {
     let gone = || Failure::Real(format!("{program}: No chain/target/match by that name."), 1);
-    let unmatched =
-        || Failure::Real(format!("{program}: Bad rule (does a matching rule exist in that chain?)."), 1);
+    let unmatched = || {
+        Failure::Real(
+            format!("{program}: Bad rule (does a matching rule exist in that chain?)."),
+            1,
+        )
+    };
     let chain = |table: &mut Table, name: &str| -> Result<usize, Failure> {
-        table.chains.iter().position(|chain| chain.name == name).ok_or_else(gone)
+        table
+            .chains
+            .iter()
+            .position(|chain| chain.name == name)
+            .ok_or_else(gone)
     };
     match words {
-        ["-S" | "--list-rules"] => Ok(table.chains.iter().map(head).chain(table.chains.iter().map(body)).collect()),
+        ["-S" | "--list-rules"] => Ok(table
+            .chains
+            .iter()
+            .map(head)
+            .chain(table.chains.iter().map(body))
+            .collect()),
         ["-S" | "--list-rules", name] => {
             let at = chain(table, name)?;
             let one = &table.chains[at];
@@ -210,11 +237,17 @@ fn change(program: &str, table: &mut Table, words: &[&str]) -> Result<String, Fa
             table.chains.remove(at);
             Ok(String::new())
         }
-        [verb @ ("-A" | "--append" | "-I" | "--insert" | "-D" | "--delete" | "-C" | "--check"), name, rule @ ..] => {
+        [
+            verb @ ("-A" | "--append" | "-I" | "--insert" | "-D" | "--delete" | "-C" | "--check"),
+            name,
+            rule @ ..,
+        ] => {
             let at = chain(table, name)?;
             let rule = rule.join(" ");
             if let Some((_, target)) = rule.rsplit_once("-j ")
-                && (target.starts_with("KUBE-") || target.starts_with("cali-") || target.starts_with("DOCKER"))
+                && (target.starts_with("KUBE-")
+                    || target.starts_with("cali-")
+                    || target.starts_with("DOCKER"))
                 && table.chain(target).is_none()
             {
                 return Err(gone());
@@ -244,5 +277,9 @@ fn head(chain: &Chain) -> String {
 }
 
 fn body(chain: &Chain) -> String {
-    chain.rules.iter().map(|rule| format!("-A {} {rule}\n", chain.name)).collect()
+    chain
+        .rules
+        .iter()
+        .map(|rule| format!("-A {} {rule}\n", chain.name))
+        .collect()
 }

@@ -6,11 +6,11 @@
 mod args;
 mod curl;
 mod docker;
-mod k0s;
-mod ip;
-mod iptables;
 mod etcd;
 mod firewall;
+mod ip;
+mod iptables;
+mod k0s;
 mod kernel;
 mod kubectl;
 mod openssl;

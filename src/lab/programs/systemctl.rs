@@ -215,7 +215,12 @@ fn missing(name: &str) -> Vec<(&'static str, String)> {
     all
 }
 
-pub(super) fn enable(call: &Invocation<'_>, caller: &mut dyn Caller, name: &str, on: bool) -> Result<(), Failure> {
+pub(super) fn enable(
+    call: &Invocation<'_>,
+    caller: &mut dyn Caller,
+    name: &str,
+    on: bool,
+) -> Result<(), Failure> {
     let Some(unit) = unit(call, name)? else {
         let verb = if on { "enable" } else { "disable" };
         return Err(Failure::Real(

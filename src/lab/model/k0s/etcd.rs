@@ -98,7 +98,11 @@ impl State {
             return Err("etcdserver: request timed out, possibly due to connection lost".to_owned());
         }
         let up = self.members_up(cluster).len();
-        let of = self.k0s.clusters.get_mut(cluster).ok_or("etcdserver: no leader")?;
+        let of = self
+            .k0s
+            .clusters
+            .get_mut(cluster)
+            .ok_or("etcdserver: no leader")?;
         if of.members.values().any(|member| member.peer == peer) {
             return Err("etcdserver: Peer URLs already exists".to_owned());
         }
@@ -124,7 +128,11 @@ impl State {
             return Err("etcdserver: request timed out, possibly due to connection lost".to_owned());
         }
         let up: Vec<String> = self.members_up(cluster).into_iter().map(str::to_owned).collect();
-        let of = self.k0s.clusters.get_mut(cluster).ok_or("etcdserver: no leader")?;
+        let of = self
+            .k0s
+            .clusters
+            .get_mut(cluster)
+            .ok_or("etcdserver: no leader")?;
         let Some(name) = of
             .members
             .iter()

@@ -9,8 +9,8 @@ mod stacks;
 mod token;
 
 pub use config::Config;
-pub use etcd::{Cluster, Keys, Member};
 pub(crate) use etcd::About;
+pub use etcd::{Cluster, Keys, Member};
 pub(crate) use token::user;
 pub use token::{Token, TokenFile};
 
@@ -143,13 +143,18 @@ impl State {
     /// The reason, as its log would say.
     pub fn k0s_api(&self, host: &str) -> Result<&Process, String> {
         let refused = || "connect: connection refused".to_owned();
-        let process = self.k0s_on(host).filter(|process| process.controls()).ok_or_else(refused)?;
+        let process = self
+            .k0s_on(host)
+            .filter(|process| process.controls())
+            .ok_or_else(refused)?;
         if let Some(fault) = &process.api_fault {
             return Err(format!("{} ({fault})", refused()));
         }
         for port in process.config.controller_ports() {
             if let Some(holder) = self.port_holder(host, port) {
-                return Err(format!("listen tcp :{port}: bind: address already in use (held by {holder})"));
+                return Err(format!(
+                    "listen tcp :{port}: bind: address already in use (held by {holder})"
+                ));
             }
         }
         if self.now < process.since + STARTING {
@@ -157,8 +162,15 @@ impl State {
         }
         let cluster = self.k0s.clusters.get(&process.cluster).ok_or_else(refused)?;
         let up = self.members_up(&process.cluster);
-        if !process.member.as_ref().is_some_and(|member| cluster.members.contains_key(member)) {
-            return Err(format!("{} (the member has been permanently removed from the cluster)", refused()));
+        if !process
+            .member
+            .as_ref()
+            .is_some_and(|member| cluster.members.contains_key(member))
+        {
+            return Err(format!(
+                "{} (the member has been permanently removed from the cluster)",
+                refused()
+            ));
         }
         if up.len() * 2 <= cluster.members.len() {
             return Err("etcdserver: no leader".to_owned());
@@ -215,7 +227,9 @@ impl State {
                 process.cluster == cluster
                     && reaches
                     && process.kubelet_fault.is_none()
-                    && [10248, 10250].iter().all(|port| self.port_holder(host, *port).is_none())
+                    && [10248, 10250]
+                        .iter()
+                        .all(|port| self.port_holder(host, *port).is_none())
             })
             .filter_map(|(host, process)| Some((process.node.clone()?, host.clone())))
             .collect()
@@ -270,7 +284,9 @@ impl State {
                 .iter()
                 .filter_map(|(node, host)| Some((node.clone(), self.k0s_on(host)?.clone())))
                 .collect();
-            let Some(of) = self.k0s.clusters.get_mut(&cluster) else { continue };
+            let Some(of) = self.k0s.clusters.get_mut(&cluster) else {
+                continue;
+            };
             let mut failed = Vec::new();
             {
                 let mut api = Api::new(&mut of.store, &context);
@@ -346,7 +362,14 @@ fn evict(store: &mut Store, context: &Context, silent: &mut BTreeMap<String, u64
             continue;
         }
         let why = "Kubelet stopped posting node status.";
-        kube::set_condition(&mut node, "Ready", "Unknown", "NodeStatusUnknown", why, &context.time());
+        kube::set_condition(
+            &mut node,
+            "Ready",
+            "Unknown",
+            "NodeStatusUnknown",
+            why,
+            &context.time(),
+        );
         node["spec"]["taints"] = json!([{"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}]);
         api.write_status(&node);
         let Some(pods) = api.resource("pods") else { return };
@@ -368,7 +391,13 @@ fn evict(store: &mut Store, context: &Context, silent: &mut BTreeMap<String, u64
         if let Some(attachments) = api.resource("volumeattachments") {
             for one in api.list(&attachments, None) {
                 if kube::text(&one, &["spec", "nodeName"]) == name {
-                    let _ = api.delete(&attachments, "", kube::name(&one), kube::Cascade::Background, true);
+                    let _ = api.delete(
+                        &attachments,
+                        "",
+                        kube::name(&one),
+                        kube::Cascade::Background,
+                        true,
+                    );
                 }
             }
         }

@@ -101,7 +101,9 @@ impl TokenFile {
     /// The one word.
     pub fn pack(&self) -> String {
         let ca = BASE64.encode(self.ca.as_bytes());
-        let TokenFile { server, user, token, .. } = self;
+        let TokenFile {
+            server, user, token, ..
+        } = self;
         let text = format!(
             "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {ca}\n    server: {server}\n  name: k0s\ncontexts:\n- context:\n    cluster: k0s\n    user: {user}\n  name: k0s\ncurrent-context: k0s\nkind: Config\npreferences: {{}}\nusers:\n- name: {user}\n  user:\n    token: {}.{}\n",
             token.id, token.secret

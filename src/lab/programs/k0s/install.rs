@@ -29,7 +29,9 @@ const USERS: [&str; 4] = ["etcd", "kube-apiserver", "konnectivity-server", "kube
 
 /// As systemd wants it in `ExecStart=`.
 fn escape(word: &str) -> String {
-    word.replace('\\', "\\\\").replace(' ', "\\x20").replace('"', "\\\"")
+    word.replace('\\', "\\\\")
+        .replace(' ', "\\x20")
+        .replace('"', "\\\"")
 }
 
 /// The arguments behind `ExecStart=`, without the program.
@@ -39,7 +41,11 @@ pub(super) fn arguments(unit: &str) -> Vec<String> {
         .unwrap_or_default()
         .split_whitespace()
         .skip(1)
-        .map(|word| word.replace("\\x20", " ").replace("\\\"", "\"").replace("\\\\", "\\"))
+        .map(|word| {
+            word.replace("\\x20", " ")
+                .replace("\\\"", "\"")
+                .replace("\\\\", "\\")
+        })
         .collect()
 }
 
@@ -71,7 +77,10 @@ fn users(caller: &mut dyn Caller, data: &str) -> Result<(), Failure> {
     let before = text.len();
     for (at, user) in USERS.iter().enumerate() {
         if !text.lines().any(|line| line.starts_with(&format!("{user}:"))) {
-            text.push_str(&format!("{user}:x:{}:65534::{data}:/usr/sbin/nologin\n", 990 - at));
+            text.push_str(&format!(
+                "{user}:x:{}:65534::{data}:/usr/sbin/nologin\n",
+                990 - at
+            ));
         }
     }
     if text.len() > before {
@@ -104,7 +113,9 @@ pub(super) fn install(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<
     let unit = format!("k0s{role}.service");
     let path = format!("/etc/systemd/system/{unit}");
     if caller.exists(&path)? && !parsed.has("force") {
-        return refuse(format!("failed to install {role} service: Init already exists: {path}"));
+        return refuse(format!(
+            "failed to install {role} service: Init already exists: {path}"
+        ));
     }
     let words: Vec<String> = std::iter::once(role.to_owned())
         .chain(given(&parsed))
@@ -134,7 +145,11 @@ mod tests {
     #[test]
     fn arguments_survive_the_unit() {
         let words = ["controller", "--kubelet-extra-args=--a=b --c=d"];
-        let line = format!("[Service]\nExecStart=/usr/local/bin/k0s {} {}\n", escape(words[0]), escape(words[1]));
+        let line = format!(
+            "[Service]\nExecStart=/usr/local/bin/k0s {} {}\n",
+            escape(words[0]),
+            escape(words[1])
+        );
         assert_eq!(arguments(&line), words);
     }
 }

@@ -68,7 +68,9 @@ fn config(caller: &mut dyn Caller, given: Option<&str>) -> Result<Config, Failur
         return Ok(Config::default());
     }
     if !caller.exists(path)? {
-        return refuse(format!("failed to read config: open {path}: no such file or directory"));
+        return refuse(format!(
+            "failed to read config: open {path}: no such file or directory"
+        ));
     }
     Config::read(&caller.read(path)?).or_else(refuse)
 }
@@ -105,7 +107,9 @@ fn token(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Failure> 
     let parsed = flags(call, 3, &own)?;
     let role = parsed.value("role").unwrap_or("worker");
     if !["controller", "worker"].contains(&role) {
-        return refuse(format!("unsupported role \"{role}\"; supported roles are \"controller\" and \"worker\""));
+        return refuse(format!(
+            "unsupported role \"{role}\"; supported roles are \"controller\" and \"worker\""
+        ));
     }
     let lasts = parsed.value("expiry").or(parsed.value("valid")).unwrap_or("0s");
     let Some(lasts) = seconds(lasts) else {
@@ -125,7 +129,9 @@ fn token(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Failure> 
                 return refuse("required flag(s) \"cert\", \"url\" not set");
             };
             if !caller.exists(cert)? {
-                return refuse(format!("error reading certificate: open {cert}: no such file or directory"));
+                return refuse(format!(
+                    "error reading certificate: open {cert}: no such file or directory"
+                ));
             }
             let ca = String::from_utf8_lossy(&caller.read(cert)?).into_owned();
             let out = parsed.value("out").unwrap_or(".");
@@ -173,7 +179,9 @@ fn token(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Failure> 
             for id in &parsed.words {
                 let name = format!("bootstrap-token-{id}");
                 api(call, |api| {
-                    let Some(secrets) = api.resource("secrets") else { return Ok(()) };
+                    let Some(secrets) = api.resource("secrets") else {
+                        return Ok(());
+                    };
                     api.delete(
                         &secrets,
                         "kube-system",
@@ -193,14 +201,16 @@ fn token(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Failure> 
 /// Asks the API server of this host.
 fn api<T>(
     call: &Invocation<'_>,
-    what: impl FnOnce(
-        &mut crate::lab::model::kube::Api<'_>,
-    ) -> Result<T, crate::lab::model::kube::Refusal>,
+    what: impl FnOnce(&mut crate::lab::model::kube::Api<'_>) -> Result<T, crate::lab::model::kube::Refusal>,
 ) -> Result<T, Failure> {
     let mut state = call.cluster.state();
     let cluster = match state.k0s_api(call.host) {
         Ok(process) => process.cluster.clone(),
-        Err(why) => return refuse(format!("Get \"https://localhost:6443/api\": dial tcp 127.0.0.1:6443: {why}")),
+        Err(why) => {
+            return refuse(format!(
+                "Get \"https://localhost:6443/api\": dial tcp 127.0.0.1:6443: {why}"
+            ));
+        }
     };
     match state.with_k0s(&cluster, what) {
         Some(Ok(answer)) => Ok(answer),
@@ -231,7 +241,11 @@ fn etcd(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Failure> {
                 .flat_map(|cluster| &cluster.members)
                 .map(|(name, member)| {
                     // A member that never ran has told nobody its name.
-                    let name = if member.started { name.clone() } else { String::new() };
+                    let name = if member.started {
+                        name.clone()
+                    } else {
+                        String::new()
+                    };
                     (name, json!(member.peer))
                 })
                 .collect();
@@ -242,7 +256,9 @@ fn etcd(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Failure> {
         "leave" => {
             let address = match parsed.value("peer-address").or(process.config.peer_address()) {
                 Some(address) => address.to_owned(),
-                None => return refuse("can't leave etcd cluster: this node doesn't have an etcd peer address"),
+                None => {
+                    return refuse("can't leave etcd cluster: this node doesn't have an etcd peer address");
+                }
             };
             let peer = start::peer_url(&address);
             match call.cluster.state().remove_member(&process.cluster, &peer) {
@@ -259,9 +275,15 @@ fn etcd(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Failure> {
 fn status(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Failure> {
     let parsed = flags(call, 2, &[("out", 'o', true)])?;
     let Some(process) = call.cluster.state().k0s_on(call.host).cloned() else {
-        return refuse("status: can't get \"status\" via \"/run/k0s/status.sock\": dial unix /run/k0s/status.sock: connect: no such file or directory");
+        return refuse(
+            "status: can't get \"status\" via \"/run/k0s/status.sock\": dial unix /run/k0s/status.sock: connect: no such file or directory",
+        );
     };
-    let role = if process.controls() { "controller" } else { "worker" };
+    let role = if process.controls() {
+        "controller"
+    } else {
+        "worker"
+    };
     let unit = format!("/etc/systemd/system/k0s{role}.service");
     let text = match parsed.value("out") {
         Some("json") => serde_json::to_string_pretty(&json!({
@@ -325,7 +347,11 @@ fn kubeconfig(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Fail
         ));
     }
     let read = |caller: &mut dyn Caller, name: &str| caller.read(&format!("{pki}/{name}"));
-    let (ca, crt, key) = (read(caller, "ca.crt")?, read(caller, "admin.crt")?, read(caller, "admin.key")?);
+    let (ca, crt, key) = (
+        read(caller, "ca.crt")?,
+        read(caller, "admin.crt")?,
+        read(caller, "admin.key")?,
+    );
     let address = call.cluster.state().hosts[call.host].address.clone();
     let host = config.external_address().unwrap_or(&address);
     let text = pki::kubeconfig(&format!("https://{host}:6443"), &ca, &crt, &key);

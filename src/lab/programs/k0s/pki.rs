@@ -36,9 +36,23 @@ fn pair(
     let (one, two) = (format!("{base}.{first}"), format!("{base}.{second}"));
     if !(caller.exists(&one)? && caller.exists(&two)?) {
         let name = base.rsplit('/').next().unwrap_or(base);
-        write(caller, one.clone(), &pem(kinds.0, &format!("{name} {first}"), seed), 0o640)?;
-        let mode = if second == "crt" || second == "pub" { 0o644 } else { 0o640 };
-        write(caller, two.clone(), &pem(kinds.1, &format!("{name} {second}"), seed), mode)?;
+        write(
+            caller,
+            one.clone(),
+            &pem(kinds.0, &format!("{name} {first}"), seed),
+            0o640,
+        )?;
+        let mode = if second == "crt" || second == "pub" {
+            0o644
+        } else {
+            0o640
+        };
+        write(
+            caller,
+            two.clone(),
+            &pem(kinds.1, &format!("{name} {second}"), seed),
+            mode,
+        )?;
     }
     Ok((read(caller, &one)?, read(caller, &two)?))
 }
@@ -82,7 +96,13 @@ pub(super) fn complete(caller: &mut dyn Caller, data: &str, seed: &str) -> Resul
         ("PRIVATE KEY", "PUBLIC KEY"),
         seed,
     )?;
-    let (etcd_key, etcd_crt) = pair(caller, &format!("{pki}/etcd/ca"), ("key", "crt"), certificate, seed)?;
+    let (etcd_key, etcd_crt) = pair(
+        caller,
+        &format!("{pki}/etcd/ca"),
+        ("key", "crt"),
+        certificate,
+        seed,
+    )?;
     for name in [
         "admin",
         "apiserver-etcd-client",
@@ -98,7 +118,13 @@ pub(super) fn complete(caller: &mut dyn Caller, data: &str, seed: &str) -> Resul
         "server",
     ] {
         // They are issued by the CA, and so made anew with it.
-        pair(caller, &format!("{pki}/{name}"), ("key", "crt"), certificate, &id(&ca_crt))?;
+        pair(
+            caller,
+            &format!("{pki}/{name}"),
+            ("key", "crt"),
+            certificate,
+            &id(&ca_crt),
+        )?;
     }
     let crt = caller.read(&format!("{pki}/admin.crt"))?;
     let key = caller.read(&format!("{pki}/admin.key"))?;

@@ -52,7 +52,9 @@ fn because<T>(text: impl Into<String>) -> Result<T, Ended> {
 pub(crate) fn catch_up(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<(), Failure> {
     let due: Vec<String> = {
         let state = call.cluster.state();
-        let Some(host) = state.hosts.get(call.host) else { return Ok(()) };
+        let Some(host) = state.hosts.get(call.host) else {
+            return Ok(());
+        };
         host.units
             .values()
             .filter(|unit| unit.active == Active::Restarting && unit.restart_at <= state.now)
@@ -134,7 +136,11 @@ pub(crate) fn stop(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<(),
 
 fn set(call: &Invocation<'_>, unit: &str, what: impl FnOnce(&mut crate::lab::model::Unit)) {
     let mut state = call.cluster.state();
-    if let Some(unit) = state.hosts.get_mut(call.host).and_then(|host| host.units.get_mut(unit)) {
+    if let Some(unit) = state
+        .hosts
+        .get_mut(call.host)
+        .and_then(|host| host.units.get_mut(unit))
+    {
         what(unit);
     }
 }
@@ -158,8 +164,12 @@ fn process(
         };
         kubelet.insert(name, value);
     }
-    let node = kubelet.get("--hostname-override").map_or(host.name.to_lowercase(), |name| (*name).to_owned());
-    let address = kubelet.get("--node-ip").map_or(host.address.clone(), |ip| (*ip).to_owned());
+    let node = kubelet
+        .get("--hostname-override")
+        .map_or(host.name.to_lowercase(), |name| (*name).to_owned());
+    let address = kubelet
+        .get("--node-ip")
+        .map_or(host.address.clone(), |ip| (*ip).to_owned());
     let works = words.first().is_some_and(|role| role == "worker") || parsed.has("enable-worker");
     let data_dir = parsed.value("data-dir").unwrap_or(DATA_DIR).to_owned();
     Ok(Process {
@@ -173,8 +183,11 @@ fn process(
         cluster: String::new(),
         member: None,
         node: works.then_some(node),
-        kubelet_fault: (address != host.address)
-            .then(|| format!("failed to run Kubelet: node IP: \"{address}\" not found in the host's network interfaces")),
+        kubelet_fault: (address != host.address).then(|| {
+            format!(
+                "failed to run Kubelet: node IP: \"{address}\" not found in the host's network interfaces"
+            )
+        }),
         address,
         profile: parsed.value("profile").unwrap_or("default").to_owned(),
         since: state.now,
@@ -205,7 +218,9 @@ fn controller(
     let path = parsed.value("config").unwrap_or(CONFIG);
     if parsed.value("config").is_some() || caller.exists(path)? {
         if !caller.exists(path)? {
-            return because(format!("failed to load node config: open {path}: no such file or directory"));
+            return because(format!(
+                "failed to load node config: open {path}: no such file or directory"
+            ));
         }
         process.config = match Config::read(&caller.read(path)?) {
             Ok(config) => config,
@@ -217,7 +232,9 @@ fn controller(
         let host = &state.hosts[call.host];
         let address = process.config.peer_address().unwrap_or(&host.address).to_owned();
         if address != host.address {
-            return because(format!("etcd: listen tcp {address}:2380: bind: cannot assign requested address"));
+            return because(format!(
+                "etcd: listen tcp {address}:2380: bind: cannot assign requested address"
+            ));
         }
         address
     };
@@ -235,7 +252,15 @@ fn controller(
             return Err(Ended::Lab(Failure::Unmodelled(format!("what is in {data}/etcd"))));
         };
         let keys = pki::complete(caller, &data, &fresh)?;
-        resume(&mut call.cluster.state(), process, &member, about, &bytes, keys, fresh)?;
+        resume(
+            &mut call.cluster.state(),
+            process,
+            &member,
+            about,
+            &bytes,
+            keys,
+            fresh,
+        )?;
     } else if let Some(token) = parsed.value("token-file") {
         let keys = join(call, caller, token, process, &member, &address)?;
         pki::take_over(caller, &data, &keys)?;
@@ -248,7 +273,10 @@ fn controller(
             if let Some(own) = cluster.members.get_mut(&member) {
                 own.started = true;
             }
-            let members = cluster.members.iter().map(|(name, one)| (name.clone(), one.peer.clone()));
+            let members = cluster
+                .members
+                .iter()
+                .map(|(name, one)| (name.clone(), one.peer.clone()));
             let about = About {
                 name: member.clone(),
                 members: members.collect(),
@@ -266,17 +294,31 @@ fn controller(
         };
         store_files(caller, &data, Store::new().snapshot(), &about)?;
         let bytes = Store::new().snapshot();
-        resume(&mut call.cluster.state(), process, &member, about, &bytes, keys, fresh)?;
+        resume(
+            &mut call.cluster.state(),
+            process,
+            &member,
+            about,
+            &bytes,
+            keys,
+            fresh,
+        )?;
     }
     process.member = Some(member);
     process.api_fault = api_fault(caller, &process.config)?;
     if !process.config.profiles().contains(&process.profile) {
-        process.kubelet_fault = Some(format!("failed to get worker config for profile {:?}", process.profile));
+        process.kubelet_fault = Some(format!(
+            "failed to get worker config for profile {:?}",
+            process.profile
+        ));
     }
     for (name, bytes) in [
         ("manifests/coredns/coredns.yaml", "# coredns\n"),
         ("manifests/kubeproxy/kube-proxy.yaml", "# kube-proxy\n"),
-        ("manifests/konnectivity/konnectivity-agent.yaml", "# konnectivity\n"),
+        (
+            "manifests/konnectivity/konnectivity-agent.yaml",
+            "# konnectivity\n",
+        ),
         ("manifests/metricserver/metric_server.yaml", "# metrics-server\n"),
         ("bin/etcd", "stand-in\n"),
         ("bin/kube-apiserver", "stand-in\n"),
@@ -353,7 +395,9 @@ fn api_fault(caller: &mut dyn Caller, config: &Config) -> Result<Option<String>,
         if let Some(path) = config.api_flag(flag)
             && !caller.exists(path)?
         {
-            return Ok(Some(format!("kube-apiserver: --{flag}: open {path}: no such file or directory")));
+            return Ok(Some(format!(
+                "kube-apiserver: --{flag}: open {path}: no such file or directory"
+            )));
         }
     }
     Ok(None)
@@ -361,12 +405,19 @@ fn api_fault(caller: &mut dyn Caller, config: &Config) -> Result<Option<String>,
 
 fn read_token(caller: &mut dyn Caller, path: &str, role: &str) -> Result<TokenFile, Ended> {
     if !caller.exists(path)? {
-        return because(format!("failed to read token file: open {path}: no such file or directory"));
+        return because(format!(
+            "failed to read token file: open {path}: no such file or directory"
+        ));
     }
     let word = String::from_utf8_lossy(&caller.read(path)?).into_owned();
-    let file = TokenFile::unpack(&word).map_err(|why| Ended::Because(format!("failed to create join client: {why}")))?;
+    let file = TokenFile::unpack(&word)
+        .map_err(|why| Ended::Because(format!("failed to create join client: {why}")))?;
     if file.user != user(role) {
-        return because(format!("wrong token type {}, expected type: {}", file.user, user(role)));
+        return because(format!(
+            "wrong token type {}, expected type: {}",
+            file.user,
+            user(role)
+        ));
     }
     Ok(file)
 }
@@ -374,8 +425,15 @@ fn read_token(caller: &mut dyn Caller, path: &str, role: &str) -> Result<TokenFi
 /// The controller behind a token, and its cluster, when it takes the token.
 fn behind(state: &mut State, file: &TokenFile, role: &str) -> Result<String, Ended> {
     let host = state.k0s_behind(&file.server).map_err(Ended::Because)?;
-    let cluster = state.k0s_on(&host).map(|process| process.cluster.clone()).unwrap_or_default();
-    let right = state.k0s.clusters.get(&cluster).is_some_and(|of| of.keys.ca_crt == file.ca);
+    let cluster = state
+        .k0s_on(&host)
+        .map(|process| process.cluster.clone())
+        .unwrap_or_default();
+    let right = state
+        .k0s
+        .clusters
+        .get(&cluster)
+        .is_some_and(|of| of.keys.ca_crt == file.ca);
     if !right {
         return because("tls: failed to verify certificate: x509: certificate signed by unknown authority");
     }
@@ -409,7 +467,12 @@ fn join(
             file.server
         ))
     })?;
-    let keys = state.k0s.clusters.get(&cluster).map(|of| of.keys.clone()).unwrap_or_default();
+    let keys = state
+        .k0s
+        .clusters
+        .get(&cluster)
+        .map(|of| of.keys.clone())
+        .unwrap_or_default();
     process.cluster = cluster;
     Ok(keys)
 }
@@ -425,18 +488,27 @@ fn worker(
     let (cluster, server, ca) = if caller.exists(&kubeconfig)? {
         let text = String::from_utf8_lossy(&caller.read(&kubeconfig)?).into_owned();
         let config: serde_json::Value = serde_yaml::from_str(&text).unwrap_or_default();
-        let server = config["clusters"][0]["cluster"]["server"].as_str().unwrap_or_default().to_owned();
+        let server = config["clusters"][0]["cluster"]["server"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         let ca = config["clusters"][0]["cluster"]["certificate-authority-data"]
             .as_str()
             .and_then(|data| data_encoding::BASE64.decode(data.as_bytes()).ok())
             .unwrap_or_default();
         let state = call.cluster.state();
-        let found = state.k0s.clusters.iter().find(|(_, of)| of.keys.ca_crt.as_bytes() == ca);
+        let found = state
+            .k0s
+            .clusters
+            .iter()
+            .find(|(_, of)| of.keys.ca_crt.as_bytes() == ca);
         let cluster = found.map(|(id, _)| id.clone()).unwrap_or_default();
         (cluster, server, ca)
     } else {
         let Some(token) = parsed.value("token-file") else {
-            return because("neither regular nor bootstrap kubeconfig files exist and no join token given; dunno how to make kubelet authenticate to API server");
+            return because(
+                "neither regular nor bootstrap kubeconfig files exist and no join token given; dunno how to make kubelet authenticate to API server",
+            );
         };
         let file = read_token(caller, token, "worker")?;
         let cluster = behind(&mut call.cluster.state(), &file, "worker").map_err(|ended| match ended {
@@ -471,7 +543,11 @@ fn worker(
 
 /// Files of a kubelet and its containerd.
 fn kubelet_files(caller: &mut dyn Caller, process: &Process) -> Result<(), Failure> {
-    let Process { data_dir, kubelet_root, .. } = process;
+    let Process {
+        data_dir,
+        kubelet_root,
+        ..
+    } = process;
     for directory in [
         format!("{kubelet_root}/pki"),
         format!("{kubelet_root}/pods"),
@@ -483,11 +559,17 @@ fn kubelet_files(caller: &mut dyn Caller, process: &Process) -> Result<(), Failu
         caller.change(FileOp::MakeDirectory(directory))?;
     }
     for (path, text) in [
-        (format!("{kubelet_root}/pki/kubelet-client-current.pem"), process.cluster.as_str()),
+        (
+            format!("{kubelet_root}/pki/kubelet-client-current.pem"),
+            process.cluster.as_str(),
+        ),
         (format!("{kubelet_root}/pki/kubelet.crt"), "stand-in"),
         (format!("{data_dir}/bin/kubelet"), "stand-in"),
         (format!("{data_dir}/bin/containerd"), "stand-in"),
-        (format!("{data_dir}/containerd/io.containerd.metadata.v1.bolt/meta.db"), "stand-in"),
+        (
+            format!("{data_dir}/containerd/io.containerd.metadata.v1.bolt/meta.db"),
+            "stand-in",
+        ),
         ("/etc/k0s/containerd.toml".to_owned(), "# k0s_managed=true"),
         ("/run/k0s/status.sock".to_owned(), ""),
         ("/run/k0s/containerd.sock".to_owned(), ""),
