@@ -281,7 +281,7 @@ impl Events {
 }
 
 /// Whole milliseconds.
-pub(super) fn millis(time: std::time::Duration) -> u64 {
+pub fn millis(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -169,7 +169,7 @@ pub struct RunArgs {
     /// Write the MKE 4k configuration here instead of to stdout
     #[arg(long, value_name = "FILE")]
     pub config_out: Option<String>,
-    /// Write the kubeconfig (mke.kubeconf) and what the run leaves into this directory [default: ~/.mke]
+    /// Write results into this directory: mke4.yaml, the Upgrade Summary, the run report
     #[arg(long, value_name = "DIR")]
     pub output: Option<String>,
     /// Write every event as a line of JSON to this file, or to stdout for -
@@ -394,6 +394,10 @@ pub enum SchemaName {
     Facts,
     /// Recorded accounts.
     Accounts,
+    /// A line of `--events`.
+    Events,
+    /// The run report.
+    RunReport,
 }
 
 /// `schema`.

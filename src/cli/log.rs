@@ -1,6 +1,7 @@
 //! Log lines on stderr, in the form of the real tool: `INFO[0106] message`, or JSON.
 
 use super::ui::Ui;
+use crate::report::logline;
 use clap::ValueEnum;
 use std::time::Instant;
 
@@ -46,39 +47,58 @@ impl Log {
         }
     }
 
+    /// How much is written.
+    pub fn level(&self) -> logline::Level {
+        self.level.into()
+    }
+
+    /// Form of the lines.
+    pub fn form(&self) -> logline::Form {
+        self.format.into()
+    }
+
+    /// Whether lines are for people.
+    pub fn is_text(&self) -> bool {
+        self.format == LogFormat::Text
+    }
+
+    /// When it started.
+    pub fn start(&self) -> Instant {
+        self.start
+    }
+
     /// Writes a line when its level is wanted.
     pub fn line(&self, ui: &Ui, level: Level, message: &str) {
         if level > self.level {
             return;
         }
         let seconds = self.start.elapsed().as_secs();
-        let message = crate::text::sanitize(message);
-        ui.err(&match self.format {
-            LogFormat::Text => format!("{}[{seconds:04}] {message}\n", short(level)),
-            LogFormat::Json => {
-                let line = serde_json::json!({"level": long(level), "msg": message, "seconds": seconds});
-                format!("{line}\n")
-            }
-        });
+        ui.err(&logline::format(
+            self.format.into(),
+            level.into(),
+            seconds,
+            message,
+        ));
     }
 }
 
-fn short(level: Level) -> &'static str {
-    match level {
-        Level::Error => "ERRO",
-        Level::Warn => "WARN",
-        Level::Info => "INFO",
-        Level::Debug => "DEBU",
-        Level::Trace => "TRAC",
+impl From<Level> for logline::Level {
+    fn from(level: Level) -> logline::Level {
+        match level {
+            Level::Error => logline::Level::Error,
+            Level::Warn => logline::Level::Warn,
+            Level::Info => logline::Level::Info,
+            Level::Debug => logline::Level::Debug,
+            Level::Trace => logline::Level::Trace,
+        }
     }
 }
 
-fn long(level: Level) -> &'static str {
-    match level {
-        Level::Error => "error",
-        Level::Warn => "warning",
-        Level::Info => "info",
-        Level::Debug => "debug",
-        Level::Trace => "trace",
+impl From<LogFormat> for logline::Form {
+    fn from(format: LogFormat) -> logline::Form {
+        match format {
+            LogFormat::Text => logline::Form::Text,
+            LogFormat::Json => logline::Form::Json,
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Everything a person reads of a plan.
+//! Everything a person reads of a plan, and of a run.
 //!
 //! `sections` turns a plan into a [`doc::Section`] list once: what is said, in which order, and how much it matters. The
 //! forms differ only in how they write that: [`diff`] for terminals, [`markdown`] for comments with a size limit,
@@ -11,14 +11,21 @@ pub mod diff;
 pub mod diff_plans;
 pub mod doc;
 pub mod documents;
+pub mod event_lines;
+pub mod failure;
 pub mod findings;
 pub mod graph;
 pub mod html;
 mod layout;
+pub mod live;
+pub mod logline;
 pub mod markdown;
 mod page;
+mod progress;
+pub mod run_report;
 pub mod scripts;
 mod sections;
+pub mod upgrade_summary;
 mod view;
 
 pub use page::Style;

@@ -4,7 +4,7 @@
 
 use super::doc::{Bar, Block, Line, Row, Rule, Section, Span, Table, Tone, Trees};
 use super::layout::{GAP, Spans, arrange, flow, total, wrap_spans};
-use crate::text::width;
+use crate::text::{truncate, width};
 use console::Style as Paint;
 
 /// How to write for a terminal.
@@ -385,37 +385,11 @@ impl Page {
         (span.tone(), self.glyphs(span.text()))
     }
 
-    /// Our signs, and everybody's letters, in ASCII where the terminal has no more.
     fn glyphs(&self, text: &str) -> String {
         if self.style.unicode || text.is_ascii() {
             return text.to_owned();
         }
-        let mut out = String::with_capacity(text.len());
-        for c in text.chars() {
-            match c {
-                '→' => out.push_str("->"),
-                '…' => out.push_str("..."),
-                '─' | '–' | '—' => out.push('-'),
-                '━' => out.push('='),
-                '│' => out.push('|'),
-                '├' => out.push('|'),
-                '└' => out.push('`'),
-                '·' | '•' => out.push('*'),
-                '≈' => out.push('~'),
-                '✗' => out.push('x'),
-                '✓' => out.push('+'),
-                '█' => out.push('#'),
-                '░' => out.push('.'),
-                '×' => out.push('x'),
-                '▲' => out.push('!'),
-                '○' => out.push('o'),
-                '\u{FFFD}' => out.push('?'),
-                '\u{a0}' => out.push(c),
-                c if c.is_ascii() => out.push(c),
-                c => out.extend(c.escape_unicode()),
-            }
-        }
-        out
+        ascii(text)
     }
 
     /// As [`Page::wrapped`]; what follows a leading arrow hangs behind it.
@@ -477,6 +451,63 @@ impl Page {
         self.out.push('\n');
         self.blank = last == 0;
     }
+}
+
+/// Our signs, and everybody's letters, in ASCII where the terminal has no more.
+fn ascii(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '→' => out.push_str("->"),
+            '…' => out.push_str("..."),
+            '─' | '–' | '—' => out.push('-'),
+            '━' => out.push('='),
+            '│' => out.push('|'),
+            '├' => out.push('|'),
+            '└' => out.push('`'),
+            '·' | '•' => out.push('*'),
+            '≈' => out.push('~'),
+            '✗' => out.push('x'),
+            '✓' => out.push('+'),
+            '█' => out.push('#'),
+            '░' => out.push('.'),
+            '×' => out.push('x'),
+            '▲' => out.push('!'),
+            '○' => out.push('o'),
+            '●' => out.push('*'),
+            '\u{FFFD}' => out.push('?'),
+            '\u{a0}' => out.push(c),
+            c if c.is_ascii() => out.push(c),
+            c => out.extend(c.escape_unicode()),
+        }
+    }
+    out
+}
+
+/// One line for a terminal, cut off at its width.
+pub(super) fn cut(line: &Line, style: &Style) -> String {
+    let mut out = String::new();
+    let mut room = style.width;
+    for span in line.spans() {
+        let text = if style.unicode {
+            span.text().to_owned()
+        } else {
+            ascii(span.text())
+        };
+        let mark = if style.unicode { "…" } else { "..." };
+        let shown = truncate(&text, room, mark);
+        room -= width(&shown);
+        match paint(span.tone()).filter(|_| style.color && !shown.trim().is_empty()) {
+            Some(paint) => out.push_str(&paint.force_styling(true).apply_to(&shown).to_string()),
+            None => out.push_str(&shown),
+        }
+        if shown != text {
+            break;
+        }
+    }
+    let end = out.trim_end().len();
+    out.truncate(end);
+    out
 }
 
 fn paint(tone: Tone) -> Option<Paint> {

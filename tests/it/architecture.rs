@@ -27,7 +27,7 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
             "apply",
             BTreeSet::from(["json", "text", "model", "options", "plan", "ssh"]),
         ),
-        ("report", with(&["catalogue", "plan"])),
+        ("report", with(&["catalogue", "plan", "apply"])),
         ("lab", with(&["source", "ssh"])),
         (
             "cli",

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod apply;
+mod apply_cli;
 mod architecture;
 mod catalogue;
 mod checks;
@@ -17,6 +18,7 @@ mod lab;
 mod pipeline;
 mod rbac;
 mod report;
+mod report_run;
 mod runner;
 mod scripts;
 mod scripts_k0s;

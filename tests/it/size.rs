@@ -1,7 +1,7 @@
 //! Plans grow with the number of hosts and no faster, counted rather than timed: `docs/benchmarks.md` has the times.
 
 #[path = "../../benches/support/mod.rs"]
-mod generated;
+pub mod generated;
 
 use generated::Files;
 use mkectl::catalogue::Bundle;

@@ -95,11 +95,13 @@ services() {
     : >"$1/nodes"
     grep -q 'manager=true' "$1/swarm" || return 0
     seen="the swarm has no leader"
-    docker service ls --format '{{.Name}}' >"$1/.names" || return 1
+    docker service ls --format '{{.Name}} {{.Image}} {{.Mode}} {{.Replicas}}' >"$1/.names" || return 1
     : >"$1/.services"
-    while read -r name; do
-        docker service inspect --format '{{.Spec.Name}} {{.Spec.TaskTemplate.ContainerSpec.Image}} {{if .Spec.Mode.Replicated}}{{.Spec.Mode.Replicated.Replicas}}{{else}}global{{end}}{{with .Spec.TaskTemplate.Placement}}{{range .Constraints}} {{.}}{{end}}{{end}}' \
-            "$name" >>"$1/.services" || return 1
+    while read -r name image mode replicas rest; do
+        constraints=$(docker service inspect --format '{{with .Spec.TaskTemplate.Placement}}{{range .Constraints}} {{.}}{{end}}{{end}}' \
+            "$name") || return 1
+        # Of the replicas, how many are wanted and not how many run.
+        echo "$name $image $mode ${replicas#*/}$constraints" >>"$1/.services"
     done <"$1/.names"
     sort "$1/.services" >"$1/services"
     docker node ls --format '{{.Hostname}} {{.Status}} {{.Availability}}{{if .ManagerStatus}} manager{{end}}' >"$1/.nodes" ||

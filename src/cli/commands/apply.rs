@@ -40,7 +40,7 @@ pub fn run(env: &Env, args: &ApplyArgs) -> CommandResult {
         assets,
         ..LocalOperator::new(
             &state,
-            output_dir(&args.run, home.as_deref())?,
+            home.as_ref().map(|home| home.join(".mke")).ok_or_else(no_home)?,
             args.run.config_out.as_ref().map(PathBuf::from),
         )
     };
@@ -75,7 +75,16 @@ pub fn run(env: &Env, args: &ApplyArgs) -> CommandResult {
             events: args.run.events.clone(),
         },
     ))?;
-    run::close(env, &plan, &done, args.run.config_out.as_deref())
+    run::close(
+        env,
+        &plan,
+        &done,
+        &run::Results {
+            plan: &args.plan,
+            config_out: args.run.config_out.as_deref(),
+            output: args.run.output.as_deref(),
+        },
+    )
 }
 
 /// The plan's width, or less.
@@ -166,13 +175,6 @@ pub fn state_dir(args: &RunArgs, home: Option<&Path>) -> Result<PathBuf, CliErro
     }
     home.map(|home| home.join(".local/state/mkectl"))
         .ok_or_else(no_home)
-}
-
-fn output_dir(args: &RunArgs, home: Option<&Path>) -> Result<PathBuf, CliError> {
-    match &args.output {
-        Some(given) => Ok(PathBuf::from(given)),
-        None => home.map(|home| home.join(".mke")).ok_or_else(no_home),
-    }
 }
 
 fn no_home() -> CliError {

@@ -146,7 +146,7 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
         let lab = Lab::from_facts(
             &facts,
             &Options {
-                directory: work.path().to_owned(),
+                directory: crate::lab::place(),
                 binary,
                 isolation: Isolation::best(),
                 tick: Some(TICK),
@@ -184,10 +184,19 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
         }
         Ok::<_, CliError>(done)
     })?;
-    if args.run.output.is_some() || args.run.state_dir.is_some() {
-        return run::close(env, &plan, &done, args.run.config_out.as_deref());
+    let end = run::close(
+        env,
+        &plan,
+        &done,
+        &run::Results {
+            plan: "plan.json",
+            config_out: args.run.config_out.as_deref(),
+            output: args.run.output.as_deref(),
+        },
+    );
+    if args.run.state_dir.is_some() {
+        return end;
     }
-    let end = run::close(env, &plan, &done, args.run.config_out.as_deref());
     if !run::complete(&done.result) {
         // What went wrong is worth a look.
         let path = work.keep();

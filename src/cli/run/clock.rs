@@ -7,9 +7,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub struct WallClock(Instant);
 
 impl WallClock {
-    /// Starts now.
-    pub fn new() -> WallClock {
-        WallClock(Instant::now())
+    /// Counts from a moment.
+    pub fn since(start: Instant) -> WallClock {
+        WallClock(start)
     }
 }
 

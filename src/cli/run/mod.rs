@@ -14,17 +14,22 @@ pub use state::{Earlier, State};
 use super::error::CliError;
 use super::exit;
 use super::log::Level;
-use super::{CommandResult, Env};
+use super::ui::Stream;
+use super::{CommandResult, Env, files};
+use crate::apply::book::Book;
 use crate::apply::control::{Control, Interrupt, Policy};
 use crate::apply::engine::{Direction, Limits};
 use crate::apply::events::{Events, Subscriber};
 use crate::apply::remote::{HostFault, Parts, Remote};
 use crate::apply::runner::{Settings, Token};
-use crate::apply::{Outcome, RunError, RunResult, Secret, Setup};
+use crate::apply::{Clock, Outcome, RunError, RunResult, Secret, Setup};
 use crate::model::Plan;
+use crate::report::{self, Style, failure, run_report::RunReport};
 use crate::ssh::Transport;
 use crate::ssh::pool::{Limits as PoolLimits, Pool};
+use show::Shown;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// How a plan is to be run.
@@ -57,6 +62,8 @@ pub struct Done {
     pub result: RunResult,
     /// Where its records are.
     pub directory: String,
+    /// Its name.
+    pub run: String,
 }
 
 /// Reaches all hosts, runs the plan, and shows what happens.
@@ -92,14 +99,25 @@ pub async fn run(env: &Env, run: Run<'_>) -> Result<Done, CliError> {
     reached(env, plan, remote.reach().await)?;
 
     let directory = run.state.directory().to_owned();
+    let name = run.state.run();
     let (journal, earlier) = run.state.journal()?;
-    let clock = Arc::new(WallClock::new());
-    let mut subscribers: Vec<Arc<dyn Subscriber>> = vec![Arc::new(run.state.events()?)];
-    if let Some(to) = &run.events {
-        subscribers.push(Arc::new(state::EventsTo::open(to)?));
+    let clock: Arc<dyn Clock> = Arc::new(WallClock::since(env.log.start()));
+    let kept = run.state.events()?;
+    let mut subscribers: Vec<Arc<dyn Subscriber>> = vec![kept.clone()];
+    let wanted = run.events.as_deref().map(state::events_to).transpose()?;
+    if let Some(wanted) = &wanted {
+        subscribers.push(wanted.clone());
     }
-    let live = show::subscriber(env, plan);
-    subscribers.push(live.clone());
+    let book = Book::read(&plan.digest, &earlier).map_err(|error| refused(&error.into()))?;
+    let shown = Shown::new(
+        env,
+        spec.clone(),
+        &book,
+        run.until.as_deref(),
+        run.width,
+        clock.clone(),
+    );
+    subscribers.push(shown.subscriber.clone());
     let events = Events::new(run.state.run(), clock, subscribers);
     let (stop, control) = Control::new();
     let signals = tokio::spawn(listen(stop));
@@ -120,10 +138,24 @@ pub async fn run(env: &Env, run: Run<'_>) -> Result<Done, CliError> {
     })
     .await;
     signals.abort();
-    live.finish();
+    shown.finish();
     pool.close().await;
+    for error in [Some(kept), wanted]
+        .into_iter()
+        .flatten()
+        .filter_map(|lines| lines.error())
+    {
+        env.log(
+            Level::Warn,
+            &format!("events could not be written to the end: {error}"),
+        );
+    }
     let result = result.map_err(|error| refused(&error))?;
-    Ok(Done { result, directory })
+    Ok(Done {
+        result,
+        directory,
+        run: name,
+    })
 }
 
 /// Ctrl-C and SIGTERM become requests to stop.
@@ -258,32 +290,94 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
         .map_err(|error| CliError::bug(format!("no threads can be had: {error}")))
 }
 
-/// What is told when a run has ended, and its exit code.
+/// What a run leaves, and where.
+pub struct Results<'a> {
+    /// The plan file, as a person would type it.
+    pub plan: &'a str,
+    /// `--config-out`.
+    pub config_out: Option<&'a str>,
+    /// `--output`.
+    pub output: Option<&'a str>,
+}
+
+/// What is told when a run has ended, and its exit code: what failed and how to go on, or the Upgrade Summary and the MKE 4k
+/// configuration.
 ///
 /// # Errors
 ///
-/// When stdout cannot be written.
-pub fn close(env: &Env, plan: &Plan, done: &Done, config_out: Option<&str>) -> CommandResult {
+/// When a result cannot be written.
+pub fn close(env: &Env, plan: &Plan, done: &Done, results: &Results<'_>) -> CommandResult {
     let exit = exit_of(&done.result)?;
-    for failure in &done.result.failures {
-        env.log(
-            Level::Error,
-            &format!("{}: {}", failure.action, failure.reason.message),
-        );
+    let style = env.ui.style(Stream::Err);
+    let logs = format!("{}/hosts", done.directory);
+    env.ui.err(&failure::render(
+        &plan.spec,
+        &done.result,
+        &failure::Names {
+            plan: results.plan,
+            digest: &plan.digest,
+            logs: &logs,
+        },
+        &style,
+    ));
+    let report = RunReport::new(&plan.spec, &plan.digest, &done.run, &done.result);
+    let mut to = vec![Path::new(&done.directory)];
+    let text = report::run_report::text::render(
+        &report,
+        &Style {
+            color: false,
+            ..style
+        },
+    );
+    let ended = complete(&done.result);
+    let summary = report::upgrade_summary::render(&plan.spec, &done.result.book);
+    let document = plan
+        .spec
+        .documents
+        .iter()
+        .find(|document| document.name == "mke4.yaml");
+    let mke4 = document.and_then(|document| plan.spec.files.get(&document.digest));
+    if let Some(output) = results.output {
+        std::fs::create_dir_all(output).map_err(|error| CliError::file("make", output, &error))?;
+        to.push(Path::new(output));
     }
-    if complete(&done.result) && config_out.is_none() {
-        let document = plan
-            .spec
-            .documents
-            .iter()
-            .find(|document| document.name == "mke4.yaml");
-        if let Some(text) = document.and_then(|document| plan.spec.files.get(&document.digest)) {
-            env.ui.out(text.as_bytes())?;
+    for directory in to {
+        let write =
+            |name: &str, text: &str| files::write(&directory.join(name).to_string_lossy(), text.as_bytes());
+        write("run-report.json", &report.json())?;
+        write("run-report.txt", &text)?;
+        if ended {
+            write("upgrade-summary.txt", &summary)?;
+            if let Some(text) = mke4 {
+                write("mke4.yaml", text)?;
+            }
         }
     }
+    if ended {
+        env.ui.err(&format!("\n{summary}\n"));
+        match (results.config_out, mke4) {
+            (None, Some(text)) if results.output.is_none() => env.ui.out(text.as_bytes())?,
+            (Some(path), _) => env.log(Level::Info, &format!("the MKE 4k configuration is in {path}")),
+            (None, _) => {}
+        }
+    }
+    let share = if done.result.bound_ms == 0 {
+        String::new()
+    } else {
+        format!(
+            " in {}.{} s, {}.{:02} times the shortest possible",
+            done.result.achieved_ms / 1000,
+            done.result.achieved_ms % 1000 / 100,
+            done.result.achieved_ms / done.result.bound_ms,
+            done.result.achieved_ms * 100 / done.result.bound_ms % 100
+        )
+    };
     env.log(
         Level::Info,
-        &format!("{}; the records are in {}", exit.meaning, done.directory),
+        &format!(
+            "{}{share}; journal, events, logs and report are in {}",
+            exit.meaning, done.directory
+        ),
     );
     Ok(exit)
 }

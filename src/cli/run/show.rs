@@ -1,61 +1,65 @@
-//! What people see of a run while it goes on.
+//! What people see of a run while it goes on: a view on a terminal, log lines elsewhere.
 
-use crate::apply::call::Verb;
-use crate::apply::events::{EndKind, Event, Line, Subscriber};
+use crate::apply::Clock;
+use crate::apply::book::Book;
+use crate::apply::events::Subscriber;
 use crate::cli::Env;
-use crate::model::Plan;
+use crate::cli::ui::Stream;
+use crate::model::Spec;
+use crate::report::live::{self, Live};
+use crate::report::logline::{self, LogLines};
 use std::sync::Arc;
 
-/// Log lines.
+/// What is drawn, to be finished before anything else is written to the terminal.
 pub struct Shown {
-    log: crate::cli::log::Log,
-    ui: crate::cli::ui::Ui,
-}
-
-/// The subscriber that fits stderr.
-pub fn subscriber(env: &Env, _plan: &Plan) -> Arc<Shown> {
-    Arc::new(Shown {
-        log: env.log.clone(),
-        ui: env.ui.clone(),
-    })
+    live: Option<Arc<Live>>,
+    /// Takes the events.
+    pub subscriber: Arc<dyn Subscriber>,
 }
 
 impl Shown {
-    /// Nothing more is shown.
-    pub fn finish(&self) {}
-}
+    /// What fits stderr.
+    pub fn new(
+        env: &Env,
+        spec: Arc<Spec>,
+        earlier: &Book,
+        until: Option<&str>,
+        width: u32,
+        clock: Arc<dyn Clock>,
+    ) -> Shown {
+        if env.ui.is_terminal(Stream::Err) && env.log.is_text() {
+            let live = Live::start(live::Setup {
+                spec,
+                earlier,
+                until,
+                width,
+                clock,
+                term: console::Term::stderr(),
+                style: env.ui.style(Stream::Err),
+            });
+            return Shown {
+                live: Some(live.clone()),
+                subscriber: live,
+            };
+        }
+        let lines = LogLines::new(logline::Setup {
+            spec,
+            earlier,
+            until,
+            level: env.log.level(),
+            form: env.log.form(),
+            out: Box::new(std::io::stderr()),
+        });
+        Shown {
+            live: None,
+            subscriber: Arc::new(lines),
+        }
+    }
 
-impl Subscriber for Shown {
-    fn line(&self, line: &Line) {
-        use crate::cli::log::Level;
-        match &line.event {
-            Event::StageStart { stage } => {
-                self.log
-                    .line(&self.ui, Level::Info, &format!("==> Running phase: {stage}"));
-            }
-            Event::ActionEnd {
-                action,
-                verb,
-                end,
-                elapsed_ms,
-                reason,
-            } => {
-                let level = if *end == EndKind::Done {
-                    Level::Info
-                } else {
-                    Level::Error
-                };
-                let what = if *verb == Verb::Undo { "undo " } else { "" };
-                let why = reason.as_ref().map_or(String::new(), |reason| {
-                    format!(": {} [{}]", reason.message, reason.stderr.join(" | "))
-                });
-                self.log.line(
-                    &self.ui,
-                    level,
-                    &format!("{what}{action} {end:?} {elapsed_ms} ms{why}"),
-                );
-            }
-            _ => {}
+    /// Nothing more is drawn.
+    pub fn finish(&self) {
+        if let Some(live) = &self.live {
+            live.finish();
         }
     }
 }

@@ -3,17 +3,17 @@
 //! `journal.jsonl` (append-only, hash chain), `events.jsonl`, `hosts/HOST.log` (everything that a host printed), `copies/`.
 
 use crate::apply::events::Stream;
-use crate::apply::events::{Line, Subscriber};
 use crate::apply::journal::{FileStore, Journal, Record, decode};
 use crate::apply::remote::HostLog;
 use crate::cli::error::CliError;
 use crate::cli::exit;
+use crate::report::event_lines::EventLines;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The directory of a plan, held by this process.
 pub struct State {
@@ -156,9 +156,28 @@ impl State {
     /// # Errors
     ///
     /// When the file cannot be opened.
-    pub fn events(&self) -> Result<EventsTo, CliError> {
-        EventsTo::open(&format!("{}/events.jsonl", self.directory))
+    pub fn events(&self) -> Result<Arc<EventLines>, CliError> {
+        events_to(&format!("{}/events.jsonl", self.directory))
     }
+}
+
+/// Writes events to a file, after what is in it, or to stdout for `-`.
+///
+/// # Errors
+///
+/// When the file cannot be opened.
+pub fn events_to(path: &str) -> Result<Arc<EventLines>, CliError> {
+    let to: Box<dyn Write + Send> = if path == "-" {
+        Box::new(io::stdout())
+    } else {
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path);
+        Box::new(file.map_err(|error| CliError::file("write", path, &error))?)
+    };
+    Ok(Arc::new(EventLines::new(to)))
 }
 
 /// One log file per host.
@@ -207,39 +226,5 @@ impl HostLog for HostLogs {
                     }
                 });
         }
-    }
-}
-
-/// Events as JSON lines.
-pub struct EventsTo(Mutex<Box<dyn Write + Send>>);
-
-impl EventsTo {
-    /// Appends to a file, or writes to stdout for `-`.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be opened.
-    pub fn open(path: &str) -> Result<EventsTo, CliError> {
-        let to: Box<dyn Write + Send> = if path == "-" {
-            Box::new(io::stdout())
-        } else {
-            Box::new(
-                OpenOptions::new()
-                    .append(true)
-                    .create(true)
-                    .mode(0o600)
-                    .open(path)
-                    .map_err(|error| CliError::file("write", path, &error))?,
-            )
-        };
-        Ok(EventsTo(Mutex::new(to)))
-    }
-}
-
-impl Subscriber for EventsTo {
-    fn line(&self, line: &Line) {
-        let mut to = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Who reads them may have gone.
-        let _ = writeln!(to, "{}", line.json()).and_then(|()| to.flush());
     }
 }

@@ -53,12 +53,12 @@ pub struct Host {
     pub containers: BTreeMap<String, Container>,
     /// Images by reference: id.
     pub images: BTreeMap<String, String>,
+    /// Kernel settings, firewall and what listens by itself.
+    pub system: System,
     /// Rules of iptables.
     pub netfilter: Netfilter,
     /// Network interfaces by name.
     pub links: BTreeMap<String, Link>,
-    /// Kernel settings, firewall and what listens by itself.
-    pub system: System,
     /// Units by name.
     pub units: BTreeMap<String, Unit>,
     /// MKE's own containers as its agents want them, by name.

@@ -56,14 +56,14 @@ pub struct State {
     pub kubernetes: String,
     /// etcd of MKE 3, with the objects of its Kubernetes.
     pub etcd: etcd::Mke3Etcd,
-    /// k0s on hosts, with the etcd and the API of its controllers.
-    pub k0s: k0s::K0s,
     /// The load balancer in front of the managers.
     pub balancer: Balancer,
     /// Images that no registry serves.
     pub unserved: BTreeSet<String>,
     /// Accounts of the auth store by name.
     pub accounts: BTreeMap<String, Account>,
+    /// k0s on hosts, with the etcd and the API of its controllers.
+    pub k0s: k0s::K0s,
     /// Calls that the simulation could not answer, in order: `HOST: PROGRAM ARGUMENTS: why`.
     pub unmodelled: Vec<String>,
     /// A crash that is to come.

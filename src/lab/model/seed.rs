@@ -266,12 +266,12 @@ fn host(
         },
         containers: BTreeMap::new(),
         images: BTreeMap::new(),
+        system: System::of_docker_host(about.firewall.as_deref().unwrap_or_default()),
         netfilter: Netfilter::of_mke_node(match about.iptables.as_deref() {
             Some("legacy") => Backend::Legacy,
             _ => Backend::Nft,
         }),
         links: BTreeMap::new(),
-        system: System::of_docker_host(about.firewall.as_deref().unwrap_or_default()),
         units: units::of_mke_node(),
         wanted: BTreeMap::new(),
         due: BTreeMap::new(),
@@ -468,6 +468,12 @@ fn files(mke3: &Mke3, host: &Host, facts: &Facts) -> Vec<SeedFile> {
         }
     }
     let root = host.engine.root.trim_start_matches('/').to_owned();
+    if host.role == Role::Manager {
+        for name in ["ca.pem", "cert.pem", "key.pem"] {
+            let path = format!("{root}/volumes/ucp-kv-certs/_data/{name}");
+            add(path, format!("{name} of etcd on {}\n", host.name), 0o600);
+        }
+    }
     let services = facts.cluster.user_services.iter().flatten();
     let beside = about
         .iter()

@@ -12,7 +12,7 @@ mod ip;
 mod iptables;
 mod k0s;
 mod kernel;
-mod kubectl;
+pub(crate) mod kubectl;
 mod openssl;
 mod systemctl;
 mod systemd_run;
@@ -98,7 +98,9 @@ fn tools() -> Vec<&'static dyn Tool> {
     vec![
         &curl::Curl,
         &docker::Docker,
-        &k0s::K0s,
+        &etcd::Etcdutl,
+        &firewall::FirewallCmd,
+        &firewall::Ufw,
         &ip::Ip,
         &iptables::Iptables("ip6tables"),
         &iptables::Iptables("ip6tables-legacy"),
@@ -118,14 +120,12 @@ fn tools() -> Vec<&'static dyn Tool> {
         &iptables::Iptables("iptables-nft-save"),
         &iptables::Iptables("iptables-restore"),
         &iptables::Iptables("iptables-save"),
-        &etcd::Etcdutl,
-        &firewall::FirewallCmd,
+        &k0s::K0s,
         &kernel::Modprobe,
-        &openssl::Openssl,
         &kernel::Sysctl,
+        &openssl::Openssl,
         &systemctl::Systemctl,
         &systemd_run::SystemdRun,
-        &firewall::Ufw,
     ]
 }
 

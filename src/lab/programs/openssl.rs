@@ -98,11 +98,11 @@ fn talk(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Failure> {
                 break;
             }
             let rest = held.split_off(12 + length);
-            let answer = match serde_json::from_slice::<Value>(&held[12..]) {
+            let (kind, value) = match serde_json::from_slice::<Value>(&held[12..]) {
                 Ok(query) => start(&query, &call.cluster.state().accounts)?,
-                Err(_) => json!({"t": 16, "r": ["Client is buggy (failed to deserialize query)."]}),
+                Err(_) => (16, json!("Client is buggy (failed to deserialize query).")),
             };
-            let text = answer.to_string();
+            let text = format!("{{\"t\":{kind},\"r\":[{value}],\"n\":[]}}");
             let mut frame = held[..8].to_vec();
             frame.extend(u32::try_from(text.len()).unwrap_or_default().to_le_bytes());
             frame.extend(text.as_bytes());
@@ -112,12 +112,12 @@ fn talk(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Failure> {
     }
 }
 
-/// Answers `[1, TERM, OPTIONS]`: starts a query whose result is one value.
-fn start(query: &Value, accounts: &BTreeMap<String, Account>) -> Result<Value, Failure> {
+/// Answers `[1, TERM, OPTIONS]`: starts a query whose result is one value. The kind of the answer, and that value.
+fn start(query: &Value, accounts: &BTreeMap<String, Account>) -> Result<(u8, Value), Failure> {
     match query.get(0).and_then(Value::as_u64) {
         Some(1) => Ok(match term(&query[1], &[], accounts)? {
-            Ok(value) => json!({"t": 1, "r": [value]}),
-            Err(text) => json!({"t": 18, "r": [text]}),
+            Ok(value) => (1, value),
+            Err(text) => (18, json!(text)),
         }),
         _ => Err(Failure::Unmodelled(
             "a query of RethinkDB that does not start one".to_owned(),

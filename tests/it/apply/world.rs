@@ -291,32 +291,33 @@ impl World {
             _ => running(),
         }
     }
+}
 
-    fn outputs(&self, call: &ActionCall) -> BTreeMap<String, OutputValue> {
-        if call.verb == Verb::Undo {
-            return BTreeMap::new();
-        }
-        let made = call.step().outputs.iter().map(|(name, output)| {
-            let value = match output.kind {
-                OutputKind::Secret => OutputValue::Secret(Secret::new(POISON.as_bytes().to_vec())),
-                OutputKind::File => OutputValue::File(FileOutput {
-                    host: call.at().map(|host| host.id.clone()).unwrap_or_default(),
-                    path: format!("/var/lib/mkectl/{}/{name}", call.id()),
-                    size: Bytes(1),
-                    sha256: format!("sha256:{}", "ab".repeat(32)),
-                }),
-                OutputKind::Value => OutputValue::Value(match output.value_type {
-                    Some(ValueType::Integer) => "42".to_owned(),
-                    Some(ValueType::Sha256) => "cd".repeat(32),
-                    Some(ValueType::Version) => "1.2.3".to_owned(),
-                    Some(ValueType::Address) => "10.0.0.1".to_owned(),
-                    Some(ValueType::Word) | None => "word".to_owned(),
-                }),
-            };
-            (name.clone(), value)
-        });
-        made.collect()
+/// What an action hands on, as its step declares it.
+pub fn outputs(call: &ActionCall) -> BTreeMap<String, OutputValue> {
+    if call.verb == Verb::Undo {
+        return BTreeMap::new();
     }
+    let made = call.step().outputs.iter().map(|(name, output)| {
+        let value = match output.kind {
+            OutputKind::Secret => OutputValue::Secret(Secret::new(POISON.as_bytes().to_vec())),
+            OutputKind::File => OutputValue::File(FileOutput {
+                host: call.at().map(|host| host.id.clone()).unwrap_or_default(),
+                path: format!("/var/lib/mkectl/{}/{name}", call.id()),
+                size: Bytes(1),
+                sha256: format!("sha256:{}", "ab".repeat(32)),
+            }),
+            OutputKind::Value => OutputValue::Value(match output.value_type {
+                Some(ValueType::Integer) => "42".to_owned(),
+                Some(ValueType::Sha256) => "cd".repeat(32),
+                Some(ValueType::Version) => "1.2.3".to_owned(),
+                Some(ValueType::Address) => "10.0.0.1".to_owned(),
+                Some(ValueType::Word) | None => "word".to_owned(),
+            }),
+        };
+        (name.clone(), value)
+    });
+    made.collect()
 }
 
 /// What no journal and no event may hold.
@@ -350,9 +351,9 @@ impl Executor for World {
                 untouched: false,
             };
             match attempt.end {
-                None => ActionEnd::Done(self.outputs(call)),
+                None => ActionEnd::Done(outputs(call)),
                 Some(Fault::WrongOutput) => {
-                    let mut outputs = self.outputs(call);
+                    let mut outputs = outputs(call);
                     outputs.insert("surprise".to_owned(), OutputValue::Value("x".to_owned()));
                     ActionEnd::Done(outputs)
                 }

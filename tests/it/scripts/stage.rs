@@ -239,7 +239,7 @@ impl Stage {
             .block_on(Lab::from_facts(
                 &cluster.facts.1,
                 &Options {
-                    directory: std::env::temp_dir(),
+                    directory: mkectl::lab::place(),
                     binary: PathBuf::from(env!("CARGO_BIN_EXE_mkectl")),
                     isolation: Isolation::best(),
                     tick: Some(Duration::from_millis(20)),
@@ -257,6 +257,11 @@ impl Stage {
                 directory: tempfile::tempdir().unwrap(),
             }),
         }
+    }
+
+    /// The bytes of an asset.
+    pub fn asset(&self, name: &str) -> &[u8] {
+        &self.operator.assets[name]
     }
 
     pub fn remote(&self, token: u64, log: Arc<Log>) -> Arc<Remote> {

@@ -203,7 +203,8 @@ impl Walker {
                 if has_verify {
                     self.good(call, Verb::Verify, "after run").await;
                 }
-                if step.effect != Effect::Reads {
+                // A script without verify proves itself by its probe.
+                if step.effect != Effect::Reads && !has_verify {
                     self.probe(call, Verdict::Done, "after run").await;
                 }
                 self.good(call, Verb::Run, "a second time").await;

@@ -23,6 +23,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Ticks that an API server takes to start.
 const STARTING: u64 = 2;
 
+/// Ticks between looks of controllers that found nothing to do.
+const QUIET: u64 = 5;
+
 /// Ticks after which the node lifecycle controller takes a silent node for lost.
 const SILENCE: u64 = 40;
 
@@ -287,6 +290,11 @@ impl State {
             let Some(of) = self.k0s.clusters.get_mut(&cluster) else {
                 continue;
             };
+            // Where nothing changed since they found nothing to do, they look only now and then: time may have passed.
+            let seen = (of.store.revision(), context.live.clone());
+            if of.quiet.as_ref() == Some(&seen) && self.now % QUIET != 0 {
+                continue;
+            }
             let mut failed = Vec::new();
             {
                 let mut api = Api::new(&mut of.store, &context);
@@ -307,6 +315,7 @@ impl State {
             };
             kube::controllers::reconcile(&mut of.store, &context, running);
             kube::controllers::kubelets(&mut of.store, &context);
+            of.quiet = (of.store.revision() == seen.0).then_some(seen);
             if !config.is_held() {
                 evict(&mut of.store, &context, &mut of.silent);
             }

@@ -1,7 +1,8 @@
 //! What reaches into a container: `exec` and `cp`.
 //!
-//! A container has no files here but what is mounted into it and what it writes to `/tmp`: a path in it is a path of the
-//! host. Programs in containers that the simulation knows answer through [`program`]; others are refused.
+//! A container has what is mounted into it, and a `/tmp` of its own that lies where Docker keeps what containers write: a
+//! path in it is a path of the host. What its image holds is not simulated. Programs in containers that the simulation knows
+//! answer through [`program`]; others are refused.
 
 use super::{Docked, QUIET, host};
 use crate::lab::model::etcd::{API, KV};
@@ -25,6 +26,13 @@ fn find<'a>(host: &'a Host, word: &str) -> Result<&'a Container, Failure> {
 
 /// The host's path behind a path of the container.
 fn outside(host: &Host, container: &Container, path: &str) -> Option<String> {
+    if path.starts_with("/tmp/") && !path.split('/').any(|part| part == "..") {
+        let layer = format!(
+            "{}/{}/{}/diff",
+            host.engine.root, host.engine.driver, container.id
+        );
+        return Some(format!("{layer}{path}"));
+    }
     container.mounts.iter().find_map(|mount| {
         let rest = path.strip_prefix(mount.target.trim_end_matches('/'))?;
         if !(rest.is_empty() || rest.starts_with('/')) || rest.split('/').any(|part| part == "..") {
@@ -114,6 +122,14 @@ fn program(
             }
             Ok(0)
         }
+        ["rm", "-f", paths @ ..] => {
+            for path in paths {
+                let outside = outside(host, container, path)
+                    .ok_or_else(|| Failure::Unmodelled(format!("{path}, which is not mounted")))?;
+                caller.change(FileOp::Remove(outside))?;
+            }
+            Ok(0)
+        }
         ["cat", paths @ ..] => {
             let mut status = 0;
             for path in paths {
@@ -130,15 +146,6 @@ fn program(
                 }
             }
             Ok(status)
-        }
-        ["rm", "-f", paths @ ..] => {
-            for path in paths {
-                let own = own(host, container, path).ok_or_else(|| {
-                    Failure::Unmodelled(format!("{path}, which is not the container's own"))
-                })?;
-                caller.change(FileOp::Remove(own))?;
-            }
-            Ok(0)
         }
         _ => Err(Failure::Unmodelled(format!(
             "a program in {}: {}",
