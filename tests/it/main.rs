@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod apply;
+mod apply_cli;
 mod architecture;
 mod catalogue;
 mod checks;

@@ -162,7 +162,12 @@ impl Stage {
                 "cd /etc/cni/net.d && for file in *; do mv $file $file.mkectl-01234567; done",
             );
             let state = self.lab.state();
-            assert!(state.hosts[*host].containers.values().all(|one| one.phase != Phase::Running));
+            assert!(
+                state.hosts[*host]
+                    .containers
+                    .values()
+                    .all(|one| one.phase != Phase::Running)
+            );
         }
     }
 }
@@ -172,14 +177,28 @@ fn k0s_yaml(held: bool) -> String {
     let hold = "    controllers: \"*,bootstrapsigner,tokencleaner,-node-lifecycle-controller,-taint-eviction-controller,-cronjob-controller\"\n";
     format!(
         "apiVersion: k0s.k0sproject.io/v1beta1\nkind: ClusterConfig\nmetadata:\n  name: k0s\nspec:\n  api:\n    address: mkectl-host:private-address\n    externalAddress: mke.example.com\n    extraArgs:\n      encryption-provider-config: /elsewhere\n      mkectl-host: carried-flags\n      profiling: \"true\"\n    k0sApiPort: 9443\n    port: 6443\n  controllerManager:\n    extraArgs:\n      allocate-node-cidrs: \"false\"\n{}  network:\n    podCIDR: 192.168.0.0/16\n    provider: custom\n    serviceCIDR: 10.96.0.0/16\n  storage:\n    etcd:\n      peerAddress: mkectl-host:private-address\n    type: etcd\n  workerProfiles:\n  - name: mke4k-controller\n    values: {{}}\n  - name: mke4k-worker\n    values: {{}}\n",
-        if held { hold.replace("    c", "      c") } else { String::new() }
+        if held {
+            hold.replace("    c", "      c")
+        } else {
+            String::new()
+        }
     )
 }
 
 /// Keys as they are carried over: a real pair, and an encryption configuration that a flag names.
 fn keys(stage: &Stage, host: &str) {
-    stage.write(host, "/tmp/k/encryption.cfg", b"kind: EncryptionConfiguration\n", "600");
-    stage.write(host, "/tmp/k/args", b"encryption-provider-config=encryption.cfg\n", "600");
+    stage.write(
+        host,
+        "/tmp/k/encryption.cfg",
+        b"kind: EncryptionConfiguration\n",
+        "600",
+    );
+    stage.write(
+        host,
+        "/tmp/k/args",
+        b"encryption-provider-config=encryption.cfg\n",
+        "600",
+    );
     stage.ok(
         host,
         "cd /tmp/k && openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out sa.key 2>/dev/null && \
@@ -220,12 +239,20 @@ fn lead(stage: &Stage, host: &str) -> Vec<(String, String)> {
 }
 
 fn env(values: &[(String, String)]) -> Vec<(&str, &str)> {
-    values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    values
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
 }
 
 /// As in the catalogue, restore-etcd's KEYS is the number of keys.
 fn counted(values: &[(String, String)]) -> Vec<(&str, &str)> {
-    let total = values.iter().find(|(name, _)| name == "TOTAL").unwrap().1.as_str();
+    let total = values
+        .iter()
+        .find(|(name, _)| name == "TOTAL")
+        .unwrap()
+        .1
+        .as_str();
     env(values)
         .into_iter()
         .map(|(name, value)| (name, if name == "KEYS" { total } else { value }))
@@ -242,7 +269,10 @@ fn a_first_controller_starts_on_the_copy_and_goes_again() {
     stage.done(host, "place-pki.sh", "undo", &env(&values));
     stage.whole(host, "place-pki.sh", &env(&values));
     let yaml = stage.ok(host, "cat /etc/k0s/k0s.yaml");
-    assert!(yaml.contains("encryption-provider-config: \"/var/lib/k0s/encryption.cfg\""), "{yaml}");
+    assert!(
+        yaml.contains("encryption-provider-config: \"/var/lib/k0s/encryption.cfg\""),
+        "{yaml}"
+    );
     assert!(!yaml.contains("mkectl") && !yaml.contains("elsewhere"), "{yaml}");
     stage.done(host, "restore-etcd.sh", "undo", &counted(&values));
     stage.whole(host, "restore-etcd.sh", &counted(&values));
@@ -270,6 +300,193 @@ fn a_first_controller_starts_on_the_copy_and_goes_again() {
         .filter(|path| !path.contains(".mkectl-01234567") && !path.starts_with("/var/lib/mkectl/"))
         .collect();
     println!("{left:#?}");
-    assert!(stage.lab.state().unmodelled.is_empty(), "{:?}", stage.lab.state().unmodelled);
+    assert!(
+        stage.lab.state().unmodelled.is_empty(),
+        "{:?}",
+        stage.lab.state().unmodelled
+    );
+    drop(stage.runtime);
+}
+
+/// The same host's parameters, for another host.
+fn elsewhere(
+    stage: &Stage,
+    values: &[(String, String)],
+    host: &str,
+    more: &[(&str, String)],
+) -> Vec<(String, String)> {
+    let address = stage.lab.state().hosts[host].address.clone();
+    let mut of: BTreeMap<String, String> = values.iter().cloned().collect();
+    of.insert("NODE_IP".to_owned(), address);
+    of.insert("NODE_NAME".to_owned(), host.to_owned());
+    of.extend(
+        more.iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone())),
+    );
+    of.into_iter().collect()
+}
+
+/// A token of the lead's, on another host.
+fn token(
+    stage: &Stage,
+    lead: &str,
+    host: &str,
+    role: &str,
+    values: &[(String, String)],
+) -> Vec<(&'static str, String)> {
+    let at = match role {
+        "controller" => stage.lab.state().hosts[lead].address.clone(),
+        _ => "mke.example.com".to_owned(),
+    };
+    let mut of = env(values);
+    of.extend([("ROLE", role), ("JOIN_ADDRESS", at.as_str())]);
+    stage.done(lead, "mint-token.sh", "run", &of);
+    stage.probe(lead, "mint-token.sh", &of, 10);
+    let text = stage.output(lead, "mint-token.sh", "token");
+    stage.write(host, "/run/token", text.as_bytes(), "600");
+    vec![
+        ("TOKEN_FILE", "/run/token".to_owned()),
+        ("TOKEN_ID", stage.output(lead, "mint-token.sh", "token-id")),
+        ("CA_HASH", stage.output(lead, "start-lead.sh", "ca-hash")),
+        ("CORDONED_BEFORE", "/tmp/cordoned".to_owned()),
+    ]
+}
+
+#[test]
+fn others_join_one_by_one_and_go_again() {
+    let hosts = ["manager-01", "manager-02", "manager-03", "worker-01"];
+    let stage = Stage::new(&hosts);
+    stage.stop_mke3(&hosts);
+    let first = lead(&stage, "manager-01");
+    for name in ["place-pki.sh", "restore-etcd.sh", "start-lead.sh"] {
+        let of = if name == "restore-etcd.sh" {
+            counted(&first)
+        } else {
+            env(&first)
+        };
+        stage.done("manager-01", name, "run", &of);
+    }
+    stage.ok(
+        "manager-01",
+        "/usr/local/bin/k0s kubectl cordon manager-02 worker-01",
+    );
+    for host in &hosts[1..] {
+        keys(&stage, host);
+        stage.write(host, "/tmp/cordoned", b"manager-03\n", "600");
+        stage.write(host, "/tmp/k0s.yaml", k0s_yaml(true).as_bytes(), "600");
+        stage.write(host, "/tmp/released.yaml", k0s_yaml(false).as_bytes(), "600");
+    }
+    let managers: Vec<String> = hosts[..3]
+        .iter()
+        .map(|host| stage.lab.state().hosts[*host].address.clone())
+        .collect();
+    for host in ["manager-02", "manager-03"] {
+        let minted = token(&stage, "manager-01", host, "controller", &first);
+        let values = elsewhere(&stage, &first, host, &minted);
+        stage.done(host, "join-controller.sh", "undo", &env(&values));
+        stage.whole(host, "join-controller.sh", &env(&values));
+        let left = stage.ok(
+            "manager-01",
+            "/usr/local/bin/k0s kubectl get secrets -n kube-system -o name",
+        );
+        assert!(!left.contains("bootstrap-token"), "{left}");
+    }
+    for host in &hosts[..3] {
+        let values = elsewhere(&stage, &first, host, &[("MANAGERS", managers.join(" "))]);
+        stage.done(host, "controllers-ok.sh", "run", &env(&values));
+    }
+
+    let worker = "worker-01";
+    let mut minted = token(&stage, "manager-01", worker, "worker", &first);
+    minted.push(("PROFILE", "mke4k-worker".to_owned()));
+    let values = elsewhere(&stage, &first, worker, &minted);
+    stage.done(worker, "join-worker.sh", "undo", &env(&values));
+    stage.whole(worker, "join-worker.sh", &env(&values));
+    assert!(
+        !stage
+            .ok(worker, "base64 -d /etc/k0s/k0stoken | gunzip")
+            .contains(minted[1].1.as_str())
+    );
+    assert!(stage.lab.state().k0s_on("worker-01").is_some());
+
+    for host in &hosts[..3] {
+        let values = elsewhere(&stage, &first, host, &[]);
+        stage.done(host, "release-hold.sh", "undo", &env(&values));
+        stage.whole(host, "release-hold.sh", &env(&values));
+    }
+    for host in &hosts[..3] {
+        let values = elsewhere(&stage, &first, host, &[]);
+        stage.done(host, "release-hold.sh", "undo", &env(&values));
+        stage.probe(host, "release-hold.sh", &env(&values), 11);
+    }
+    stage.done(worker, "join-worker.sh", "undo", &env(&values));
+    stage.probe(worker, "join-worker.sh", &env(&values), 11);
+    for host in ["manager-02", "manager-03"] {
+        let values = elsewhere(&stage, &first, host, &minted);
+        stage.done(host, "join-controller.sh", "undo", &env(&values));
+        stage.probe(host, "join-controller.sh", &env(&values), 11);
+    }
+    // Each left the others in peace: the lead serves alone, and takes another member.
+    assert_eq!(
+        stage.ok("manager-01", "/usr/local/bin/k0s kubectl get --raw /readyz"),
+        "ok"
+    );
+    let minted = token(&stage, "manager-01", "manager-02", "controller", &first);
+    let values = elsewhere(&stage, &first, "manager-02", &minted);
+    stage.whole("manager-02", "join-controller.sh", &env(&values));
+    assert!(
+        stage.lab.state().unmodelled.is_empty(),
+        "{:?}",
+        stage.lab.state().unmodelled
+    );
+    drop(stage.runtime);
+}
+
+#[test]
+fn zz_speed() {
+    let stage = Stage::new(&["manager-01"]);
+    stage.stop_mke3(&["manager-01"]);
+    let first = lead(&stage, "manager-01");
+    for name in ["place-pki.sh", "restore-etcd.sh", "start-lead.sh"] {
+        let at = std::time::Instant::now();
+        let of = if name == "restore-etcd.sh" {
+            counted(&first)
+        } else {
+            env(&first)
+        };
+        stage.done("manager-01", name, "run", &of);
+        println!("{name} {:?}", at.elapsed());
+    }
+    for _ in 0..5 {
+        let at = std::time::Instant::now();
+        stage.ok("manager-01", "/usr/local/bin/k0s kubectl get --raw /readyz");
+        let state = stage.lab.state();
+        let of = state.k0s.clusters.values().next().unwrap();
+        println!(
+            "{:?} now {} revision {} quiet {:?}",
+            at.elapsed(),
+            state.now,
+            of.store.revision(),
+            of.quiet
+        );
+        drop(state);
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let changed: Vec<String> = {
+        let state = stage.lab.state();
+        let of = state.k0s.clusters.values().next().unwrap();
+        let mut keys: Vec<(u64, String)> = of
+            .store
+            .range("/")
+            .map(|(k, e)| (e.modified, k.to_owned()))
+            .collect();
+        keys.sort();
+        keys.into_iter()
+            .rev()
+            .take(12)
+            .map(|(m, k)| format!("{m} {k}"))
+            .collect()
+    };
+    println!("{changed:#?}");
     drop(stage.runtime);
 }

@@ -243,11 +243,21 @@ fn roots() -> Vec<(&'static str, String)> {
 
 /// Brings a cluster to where nodes can be stopped.
 fn quiesce(lab: &Lab, managers: &[&str]) {
-    run_on(lab, &managers[..1], "freeze-cluster-agent", "freeze-cluster-agent.sh", &[]);
+    run_on(
+        lab,
+        &managers[..1],
+        "freeze-cluster-agent",
+        "freeze-cluster-agent.sh",
+        &[],
+    );
     run_on(lab, &managers[..1], "freeze-agents", "freeze-agents.sh", &[]);
     let all = hosts(lab);
     run_on(lab, &all, "pin-restart", "pin-restart.sh", &[]);
-    let workers: Vec<&str> = all.iter().copied().filter(|host| !managers.contains(host)).collect();
+    let workers: Vec<&str> = all
+        .iter()
+        .copied()
+        .filter(|host| !managers.contains(host))
+        .collect();
     run_on(lab, &workers, "arm-hold-workers", "arm-hold.sh", &role("worker"));
     run_on(lab, managers, "stop-apiservers", "stop-apiservers.sh", &[]);
 }
@@ -257,9 +267,15 @@ async fn a_node_is_stopped_and_comes_back() {
     let lab = lab("three-managers").await;
     let managers = ["manager-01", "manager-02", "manager-03"];
     quiesce(&lab, &managers);
-    let stop = Action { env: role("manager"), ..action(&lab, "manager-02", "arm-hold-managers", "arm-hold.sh") };
+    let stop = Action {
+        env: role("manager"),
+        ..action(&lab, "manager-02", "arm-hold-managers", "arm-hold.sh")
+    };
     stop.all_verbs();
-    let stop = Action { env: roots(), ..action(&lab, "worker-01", "stop-node-worker", "stop-node.sh") };
+    let stop = Action {
+        env: roots(),
+        ..action(&lab, "worker-01", "stop-node-worker", "stop-node.sh")
+    };
     stop.gives("probe", 11);
     let mounts = "grep -c /var/lib/kubelet/pods /proc/self/mountinfo";
     assert_ne!(ok(&lab, "worker-01", mounts), "0");
@@ -281,25 +297,44 @@ async fn a_node_is_stopped_and_comes_back() {
     stop.gives("undo", 0);
     stop.all_verbs();
     assert_eq!(sh(&lab, "worker-01", mounts).out, "0\n");
-    let left = "ls /etc/cni/net.d /var/lib/kubelet; iptables-legacy-save; iptables-save | grep -c KUBE-FORWARD";
+    let left =
+        "ls /etc/cni/net.d /var/lib/kubelet; iptables-legacy-save; iptables-save | grep -c KUBE-FORWARD";
     let left = ok(&lab, "worker-01", left);
-    assert!(!left.contains("10-calico.conflist\n") && !left.contains("cpu_manager_state\n"), "{left}");
-    assert!(!left.contains("KUBE-SVC-OLD") && left.contains("-s 192.0.2.66/32 -j DROP"), "{left}");
+    assert!(
+        !left.contains("10-calico.conflist\n") && !left.contains("cpu_manager_state\n"),
+        "{left}"
+    );
+    assert!(
+        !left.contains("KUBE-SVC-OLD") && left.contains("-s 192.0.2.66/32 -j DROP"),
+        "{left}"
+    );
     assert!(left.ends_with('3'), "{left}");
     // Nothing wakes it.
     let docker = sh(&lab, "worker-01", "docker ps");
     assert!(docker.err.contains("Cannot connect"), "{docker:?}");
 
     stop.gives("undo", 0);
-    let back = Action { env: role("worker"), ..action(&lab, "worker-01", "arm-hold-workers", "arm-hold.sh") };
+    let back = Action {
+        env: role("worker"),
+        ..action(&lab, "worker-01", "arm-hold-workers", "arm-hold.sh")
+    };
     back.gives("undo", 0);
     action(&lab, "worker-01", "pin-restart", "pin-restart.sh").gives("undo", 0);
     let files = ok(&lab, "worker-01", "ls /etc/cni/net.d /var/lib/kubelet");
-    assert!(files.contains("10-calico.conflist\n") && files.contains("cpu_manager_state\n"), "{files}");
+    assert!(
+        files.contains("10-calico.conflist\n") && files.contains("cpu_manager_state\n"),
+        "{files}"
+    );
     assert!(!files.contains(".mkectl-"), "{files}");
     std::thread::sleep(Duration::from_millis(500));
     let running = ok(&lab, "worker-01", "docker ps --format '{{.Names}}'");
-    for name in ["ucp-kubelet", "ucp-kube-proxy", "ucp-proxy", "k8s_calico-node", "k8s_POD_calico-node"] {
+    for name in [
+        "ucp-kubelet",
+        "ucp-kube-proxy",
+        "ucp-proxy",
+        "k8s_calico-node",
+        "k8s_POD_calico-node",
+    ] {
         assert!(running.contains(name), "{name}: {running}");
     }
     assert_eq!(lab.state().unmodelled, Vec::<String>::new());
@@ -314,12 +349,22 @@ async fn snapshot_and_keys(cluster: &str, managers: &[&'static str]) {
         ok(&lab, host, "ln -s /.lab/mkectl /root/etcdutl");
     }
     let etcdutl = ("ETCDUTL", "/root/etcdutl".to_owned());
-    let last = Action { env: vec![etcdutl.clone()], ..action(&lab, lead, "final-snapshot", "final-snapshot.sh") };
+    let last = Action {
+        env: vec![etcdutl.clone()],
+        ..action(&lab, lead, "final-snapshot", "final-snapshot.sh")
+    };
     last.all_verbs();
     last.gives("verify", 0);
     let work = |id: &str| format!("/var/lib/mkectl/{PLAN}/actions/{id}/work");
     let hash = ok(&lab, lead, &format!("cat {}/hash", work("final-snapshot")));
-    assert_eq!(ok(&lab, lead, "docker exec ucp-kv cat /tmp/x 2>/dev/null; ls /var/lib/docker/overlay2/*/diff/tmp"), "");
+    assert_eq!(
+        ok(
+            &lab,
+            lead,
+            "docker exec ucp-kv cat /tmp/x 2>/dev/null; ls /var/lib/docker/overlay2/*/diff/tmp"
+        ),
+        ""
+    );
 
     // A write behind its back is noticed.
     let before = lab.state().etcd.store.clone();
@@ -339,16 +384,29 @@ async fn snapshot_and_keys(cluster: &str, managers: &[&'static str]) {
     assert!(proven.out.contains("the key has signed a token"), "{proven:?}");
     carry.gives("run", 0);
     let keys = format!("{}/keys", work("carry-keys"));
-    assert_eq!(ok(&lab, lead, &format!("tar -tf {keys} | sort")), "./\n./args\n./sa.key\n./sa.pub");
-    assert_eq!(ok(&lab, lead, &format!("ls {}", work("carry-keys"))).contains("proof"), false);
+    assert_eq!(
+        ok(&lab, lead, &format!("tar -tf {keys} | sort")),
+        "./\n./args\n./sa.key\n./sa.pub"
+    );
+    assert_eq!(
+        ok(&lab, lead, &format!("ls {}", work("carry-keys"))).contains("proof"),
+        false
+    );
     let keys_hash = ok(&lab, lead, &format!("cat {}/hash", work("carry-keys")));
 
     // Another key is not the one that signed.
     let real = "/var/lib/docker/volumes/ucp-node-certs/_data/service_account_key.pem";
-    ok(&lab, lead, &format!("cp {real} /root/real && openssl genrsa -out {real} 2048 2>/dev/null"));
+    ok(
+        &lab,
+        lead,
+        &format!("cp {real} /root/real && openssl genrsa -out {real} 2048 2>/dev/null"),
+    );
     let other = carry.gives("run", 1);
     assert!(other.err.contains("is not the key in use"), "{other:?}");
-    let stop = |host| Action { env: vec![("KEYS_HASH", keys_hash.clone())], ..action(&lab, host, "stop-kv", "stop-kv.sh") };
+    let stop = |host| Action {
+        env: vec![("KEYS_HASH", keys_hash.clone())],
+        ..action(&lab, host, "stop-kv", "stop-kv.sh")
+    };
     stop(lead).gives("run", 78);
     ok(&lab, lead, &format!("cat /root/real >{real}"));
 
@@ -368,7 +426,13 @@ async fn snapshot_and_keys(cluster: &str, managers: &[&'static str]) {
         ok(&lab, managers[1], "echo cut >/root/arrived");
         copy.gives("run", 1);
         copy.gives("probe", 11);
-        let bytes = lab.entry(lead).unwrap().command(["cat", &snapshot]).output().unwrap().stdout;
+        let bytes = lab
+            .entry(lead)
+            .unwrap()
+            .command(["cat", &snapshot])
+            .output()
+            .unwrap()
+            .stdout;
         input(&lab, managers[1], "cat >/root/arrived", &bytes);
         copy.gives("run", 0);
         copy.gives("probe", 10);

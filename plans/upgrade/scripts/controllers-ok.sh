@@ -19,14 +19,13 @@ members_there() {
         case $seen in *"\"https://$(in_url "$address"):2380\""*) ;; *) return 1 ;; esac
         count=$((count + 1))
     done
-    [ "$(printf '%s' "$seen" | grep -o 'https://[^"]*' | wc -l)" -eq "$count" ]
+    [ "$(printf '%s' "$seen" | grep -o '"https://[^"]*"' | wc -l)" -eq "$count" ]
 }
 
 # Each under its own address: the service `kubernetes` leads to the load balancer.
 servers_there() {
     for address in $MANAGERS; do
-        seen=$(kube --server "https://$(in_url "$address"):6443" get --raw /readyz 2>&1)
-        if [ "$seen" != ok ]; then
+        if ! ask --server "https://$(in_url "$address"):6443" get --raw /readyz || [ "$seen" != ok ]; then
             seen="$address: $seen"
             return 1
         fi

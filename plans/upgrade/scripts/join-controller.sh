@@ -8,7 +8,9 @@ probe() {
     if ! systemctl is-active --quiet k0scontroller; then partly_done "k0scontroller is not active"; fi
     api_ready || partly_done "the API server is not ready: $seen"
     node_ready || partly_done "the node is not Ready: $seen"
-    [ ! -s "$MKECTL_WORK/token-placed" ] || partly_done "the token is not revoked"
+    if ! ask get secret "bootstrap-token-$TOKEN_ID" -n kube-system --ignore-not-found -o name || [ -n "$seen" ]; then
+        partly_done "the token is not revoked"
+    fi
     uncordoned || partly_done "the node is cordoned"
     is_done
 }
@@ -20,6 +22,7 @@ run() {
     if ! systemctl is-active --quiet k0scontroller; then
         place_carried "$KEYS"
         k0s_yaml "$K0S_CONFIG" >"$MKECTL_WORK/k0s.yaml" || fail "cannot write to $MKECTL_WORK"
+        set_aside /etc/k0s/k0s.yaml
         replace /etc/k0s/k0s.yaml 0600 <"$MKECTL_WORK/k0s.yaml"
         place_token
         install_k0s controller --enable-worker=true --config=/etc/k0s/k0s.yaml --token-file=/etc/k0s/k0stoken
@@ -31,7 +34,7 @@ run() {
     wait_for "the kubelet of this k0s on $NODE_NAME" node_registered
     wait_for "the node $NODE_NAME to be Ready" node_ready
     let_pods_in
-    "$k0s" token invalidate --data-dir="$DATA_DIR" "$TOKEN_ID" || later "cannot revoke the token $TOKEN_ID"
+    kube delete secret "bootstrap-token-$TOKEN_ID" -n kube-system --ignore-not-found || later "cannot revoke the token"
     forget_token
 }
 
@@ -52,7 +55,7 @@ undo() {
     fi
     forget_token
     unplace_carried
-    move_aside /etc/k0s/k0s.yaml
+    put_back /etc/k0s/k0s.yaml
     remove_k0s k0scontroller.service containerd images bin
 }
 . lib/main.sh

@@ -20,9 +20,9 @@ run() {
         if [ -e "$DATA_DIR/pki" ] || [ -e "$DATA_DIR/etcd" ]; then
             unplanned "$DATA_DIR has a cluster already: move it away, or leave this host out"
         fi
-        move_aside /etc/k0s/k0s.yaml
-        : >"$MKECTL_WORK/begun" || fail "cannot write to $MKECTL_WORK"
+        begin
     fi
+    set_aside /etc/k0s/k0s.yaml
     place_carried "$KEYS"
     k0s_yaml "$K0S_CONFIG" >"$MKECTL_WORK/k0s.yaml" || fail "cannot write to $MKECTL_WORK"
     "$K0S" config validate --config "$MKECTL_WORK/k0s.yaml" ||
@@ -51,8 +51,7 @@ verify() {
 undo() {
     [ -e "$MKECTL_WORK/begun" ] || return 0
     unplace_carried
-    move_aside /etc/k0s/k0s.yaml
-    move_back /etc/k0s/k0s.yaml
+    put_back /etc/k0s/k0s.yaml
     move_aside "$DATA_DIR/pki"
     rm -f "$MKECTL_WORK/begun" || fail "cannot write to $MKECTL_WORK"
 }

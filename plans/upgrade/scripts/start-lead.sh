@@ -33,8 +33,8 @@ run() {
 verify() {
     api_ready || fail "the API server is not ready: $seen"
     # What an empty store would count from 1 goes on here from where MKE 3 stopped.
-    now=$(kube get node "$NODE_NAME" -o 'jsonpath={.metadata.resourceVersion}') || fail "cannot read the node $NODE_NAME"
-    [ "$now" -ge "$REVISION" ] || fail "the API server does not serve what was restored: revision $now, not $REVISION"
+    ask get node "$NODE_NAME" -o 'jsonpath={.metadata.resourceVersion}' || fail "cannot read the node $NODE_NAME: $seen"
+    [ "$seen" -ge "$REVISION" ] || fail "the API server does not serve what was restored: revision $seen, not $REVISION"
     # Secrets are what an encryption key that was not carried over makes unreadable.
     kube get secrets --all-namespaces -o name >"$MKECTL_WORK/secrets" || fail "the API server cannot read secrets"
     kube get namespaces,nodes,pods --all-namespaces -o name >"$MKECTL_WORK/objects" ||

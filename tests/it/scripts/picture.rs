@@ -28,7 +28,9 @@ impl Picture {
         for host in &hosts {
             for change in lab.changes(host).unwrap() {
                 let path = &change.path;
-                let free = FREE.iter().any(|free| path.starts_with(free) || free.starts_with(path.as_str()));
+                let free = FREE
+                    .iter()
+                    .any(|free| path.starts_with(free) || free.starts_with(path.as_str()));
                 if !free && !path.contains(".mkectl-") {
                     lines.insert(format!("{host} file {path}"), format!("{:?}", change.kind));
                 }
@@ -91,7 +93,11 @@ impl Picture {
 
 /// Keys that come and go by themselves.
 fn passing(key: &str) -> bool {
-    ["/registry/events/", "/registry/leases/", "/registry/masterleases/"]
-        .iter()
-        .any(|prefix| key.starts_with(prefix))
+    [
+        "/registry/events/",
+        "/registry/leases/",
+        "/registry/masterleases/",
+    ]
+    .iter()
+    .any(|prefix| key.starts_with(prefix))
 }

@@ -5,10 +5,16 @@ units=/etc/systemd/system
 # ARGUMENT...: kubectl as administrator, against the API server of this host and not one behind a load balancer.
 kube() { "$k0s" kubectl --kubeconfig "$DATA_DIR/pki/admin.conf" "$@"; }
 
+# ARGUMENT...: what kubectl prints goes to $seen, or why it prints nothing. Warnings are no answer.
+ask() {
+    if seen=$(kube "$@" 2>"$MKECTL_WORK/said"); then return 0; fi
+    seen=$(tail -n 1 "$MKECTL_WORK/said")
+    return 1
+}
+
 # For wait_for. An etcd member answers only after it was let into the cluster, so this proves that as well.
 api_ready() {
-    seen=$(kube get --raw /readyz 2>&1)
-    [ "$seen" != ok ] || return 0
+    if ask get --raw /readyz && [ "$seen" = ok ]; then return 0; fi
     seen="$seen; k0scontroller is $(unit_state k0scontroller)"
     return 1
 }
@@ -18,20 +24,18 @@ unit_state() { systemctl show -p ActiveState,SubState --value "$1" | tr '\n' ' '
 
 # For wait_for: the kubelet of this k0s serves the node, whose object was there before.
 node_registered() {
-    seen=$(kube get node "$NODE_NAME" -o 'jsonpath={.status.nodeInfo.kubeletVersion}' 2>&1)
-    [ "$seen" = "${k0s_version%.*}" ]
+    ask get node "$NODE_NAME" -o 'jsonpath={.status.nodeInfo.kubeletVersion}' && [ "$seen" = "${k0s_version%.*}" ]
 }
 
 # For wait_for.
 node_ready() {
-    seen=$(kube get node "$NODE_NAME" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>&1)
-    [ "$seen" = True ]
+    ask get node "$NODE_NAME" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' && [ "$seen" = True ]
 }
 
 # The node takes new pods, or was cordoned by somebody before the upgrade.
 uncordoned() {
     if grep -qxF "$NODE_NAME" "$CORDONED_BEFORE"; then return 0; fi
-    seen=$(kube get node "$NODE_NAME" -o 'jsonpath={.spec.unschedulable}' 2>&1) && [ "$seen" != true ]
+    ask get node "$NODE_NAME" -o 'jsonpath={.spec.unschedulable}' && [ "$seen" != true ]
 }
 
 let_pods_in() {
@@ -153,19 +157,41 @@ right_ca() {
     [ "$sha256" = "$CA_HASH" ] || fail "$1 is not the CA of the lead: this host joined another cluster"
 }
 
+# PATH: moves aside what is there before this action puts something of its own there.
+set_aside() {
+    _mark=$MKECTL_WORK/before$(printf '%s' "$1" | tr / .)
+    [ ! -e "$_mark.looked" ] || return 0
+    if [ -e "$1" ]; then : >"$_mark.was" || fail "cannot write to $MKECTL_WORK"; fi
+    move_aside "$1"
+    : >"$_mark.looked" || fail "cannot write to $MKECTL_WORK"
+}
+
+# PATH: moves aside what this action put there, and back what was there before.
+put_back() {
+    _mark=$MKECTL_WORK/before$(printf '%s' "$1" | tr / .)
+    if [ ! -e "$_mark.was" ]; then
+        [ ! -e "$_mark.looked" ] || move_aside "$1"
+    elif [ -e "$1.$tag" ]; then
+        move_aside "$1"
+        move_back "$1"
+    fi
+}
+
+# An action begins, unless it has begun before; what an undo left behind is forgotten.
+begin() {
+    rm -f "$MKECTL_WORK"/before.* && : >"$MKECTL_WORK/begun" || fail "cannot write to $MKECTL_WORK"
+}
+
 # UNIT: takes this host for a k0s of its own. One that somebody else installed is not touched.
 claim() {
     if [ ! -e "$MKECTL_WORK/begun" ]; then
         if [ -e "$units/$1" ]; then
             unplanned "$units/$1 is there already: remove that k0s, or leave this host out"
         fi
-        : >"$MKECTL_WORK/begun" || fail "cannot write to $MKECTL_WORK"
+        begin
     fi
-    if [ ! -e "$MKECTL_WORK/pki-aside" ]; then
-        # A client certificate of the old kubelet would be taken for one of the new cluster.
-        move_aside "$KUBELET_ROOT/pki"
-        : >"$MKECTL_WORK/pki-aside" || fail "cannot write to $MKECTL_WORK"
-    fi
+    # A client certificate of the old kubelet would be taken for one of the new cluster.
+    set_aside "$KUBELET_ROOT/pki"
 }
 
 # controller|worker ARGUMENT...: writes the unit, with what both have in common.
@@ -199,13 +225,13 @@ remove_k0s() {
         case " $* " in *" ${_path##*/} "*) continue ;; esac
         if ! carried "${_path##*/}"; then move_aside "$_path"; fi
     done
+    move_aside /etc/k0s/containerd.toml
     move_aside /run/k0s
-    move_aside "$KUBELET_ROOT/pki"
-    move_back "$KUBELET_ROOT/pki"
+    put_back "$KUBELET_ROOT/pki"
     remove_links
     ports_free 2380 6443 9443 10250
     remove_binary
-    rm -f "$MKECTL_WORK/pki-aside" "$MKECTL_WORK/begun" || fail "cannot write to $MKECTL_WORK"
+    rm -f "$MKECTL_WORK/begun" || fail "cannot write to $MKECTL_WORK"
 }
 
 # The binary is a copy of what lies in the run directory, so it is deleted, and one that was there before comes back.
@@ -268,8 +294,8 @@ unmount_below() {
         END { while (count) print mounts[count--] }' /proc/self/mountinfo >"$MKECTL_WORK/mounts" ||
         fail "cannot read the list of mounts"
     while read -r _mount; do
-        # The kernel writes a space in a path as \040.
-        _mount=$(printf '%b' "$_mount")
+        # The kernel writes blanks and backslashes in octal, and printf wants a 0 before that.
+        _mount=$(printf '%b' "$(printf '%s' "$_mount" | sed 's/\\\([0-7][0-7][0-7]\)/\\0\1/g')")
         umount "$_mount" ||
             fail "$_mount is in use: end what uses it (fuser -vm $_mount), or restart this host, and try again"
     done <"$MKECTL_WORK/mounts"

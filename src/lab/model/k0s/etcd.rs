@@ -3,7 +3,7 @@
 use crate::lab::model::State;
 use crate::lab::model::etcd::Store;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Keys that controllers share.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Cluster {
     pub members: BTreeMap<String, Member>,
     /// Keys.
     pub keys: Keys,
+    /// Revision and nodes when the controllers found nothing to do.
+    pub quiet: Option<(u64, BTreeSet<String>)>,
     /// Nodes that the node lifecycle controller misses, and since when.
     pub silent: BTreeMap<String, u64>,
 }
@@ -176,7 +178,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::About;
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
     fn what_a_member_knows_of_itself_is_read_back() {

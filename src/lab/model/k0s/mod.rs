@@ -23,6 +23,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Ticks that an API server takes to start.
 const STARTING: u64 = 2;
 
+/// Ticks between looks of controllers that found nothing to do.
+const QUIET: u64 = 5;
+
 /// Ticks after which the node lifecycle controller takes a silent node for lost.
 const SILENCE: u64 = 40;
 
@@ -105,9 +108,17 @@ fn takes(container: &str) -> &'static [u16] {
 }
 
 impl State {
-    /// The container that holds a port of a host.
+    /// The container or transient unit that holds a port of a host.
     pub fn port_holder(&self, host: &str, port: u16) -> Option<&str> {
-        let host = self.hosts.get(host).filter(|host| host.docker_up())?;
+        let host = self.hosts.get(host)?;
+        if let Some(listener) = host.system.listeners.get(&port)
+            && host.units.get(&listener.unit).is_some_and(super::Unit::is_active)
+        {
+            return Some(&listener.unit);
+        }
+        if !host.docker_up() {
+            return None;
+        }
         host.containers
             .values()
             .find(|container| {
@@ -287,6 +298,11 @@ impl State {
             let Some(of) = self.k0s.clusters.get_mut(&cluster) else {
                 continue;
             };
+            // Where nothing changed since they found nothing to do, they look only now and then: time may have passed.
+            let seen = (of.store.revision(), context.live.clone());
+            if of.quiet.as_ref() == Some(&seen) && self.now % QUIET != 0 {
+                continue;
+            }
             let mut failed = Vec::new();
             {
                 let mut api = Api::new(&mut of.store, &context);
@@ -307,6 +323,7 @@ impl State {
             };
             kube::controllers::reconcile(&mut of.store, &context, running);
             kube::controllers::kubelets(&mut of.store, &context);
+            of.quiet = (of.store.revision() == seen.0).then_some(seen);
             if !config.is_held() {
                 evict(&mut of.store, &context, &mut of.silent);
             }

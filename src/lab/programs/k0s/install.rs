@@ -1,6 +1,6 @@
 //! `k0s install`: users and the unit, as a real file of the host.
 
-use super::{CONFIG, DATA_DIR, config, flags, refuse};
+use super::{DATA_DIR, config, flags, refuse};
 use crate::lab::programs::args::{Flag, Parsed};
 use crate::lab::programs::{Caller, Failure, Invocation, systemctl};
 use crate::lab::tools::FileOp;
@@ -125,6 +125,7 @@ pub(super) fn install(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<
         "[Unit]\nDescription=k0s - Zero Friction Kubernetes\nDocumentation=https://docs.k0sproject.io\nConditionFileIsExecutable=/usr/local/bin/k0s\n\nAfter=network-online.target\nWants=network-online.target\n\n[Service]\nStartLimitInterval=5\nStartLimitBurst=10\nExecStart=/usr/local/bin/k0s {}\n\nRestartSec=10\nDelegate=yes\nKillMode=process\nLimitCORE=infinity\nTasksMax=infinity\nTimeoutStartSec=0\nLimitNOFILE=999999\nRestart=always\n\n[Install]\nWantedBy=multi-user.target\n",
         words.join(" ")
     );
+    caller.change(FileOp::MakeDirectory("/etc/systemd/system".to_owned()))?;
     caller.change(FileOp::Write {
         path,
         bytes: text.into_bytes(),
@@ -134,7 +135,6 @@ pub(super) fn install(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<
     systemctl::reload(call, caller)?;
     systemctl::enable(call, caller, &unit, true)?;
     caller.err(format!("level=info msg=\"Installing k0s{role} service\"\n").as_bytes())?;
-    let _ = CONFIG;
     Ok(0)
 }
 

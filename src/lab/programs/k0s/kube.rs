@@ -13,11 +13,16 @@ pub(super) fn kubectl(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<
     let named = arguments
         .iter()
         .any(|word| word == "--kubeconfig" || word.starts_with("--kubeconfig="))
-        || call.env.iter().any(|(name, value)| name == "KUBECONFIG" && !value.is_empty());
+        || call
+            .env
+            .iter()
+            .any(|(name, value)| name == "KUBECONFIG" && !value.is_empty());
     if !named {
         let data = {
             let state = call.cluster.state();
-            state.k0s_on(call.host).map_or(DATA_DIR.to_owned(), |process| process.data_dir.clone())
+            state
+                .k0s_on(call.host)
+                .map_or(DATA_DIR.to_owned(), |process| process.data_dir.clone())
         };
         let path = format!("{data}/pki/admin.conf");
         if !caller.exists(&path)? {
@@ -46,8 +51,14 @@ fn reach(state: &mut State, host: &str, target: &Target, request: &mut Request<'
         String::from_utf8_lossy(&bytes).into_owned()
     };
     let cluster = &config["clusters"][0]["cluster"];
-    let server = target.server.as_deref().or(cluster["server"].as_str()).unwrap_or("http://localhost:8080");
-    let place = server.trim_start_matches("https://").trim_start_matches("http://");
+    let server = target
+        .server
+        .as_deref()
+        .or(cluster["server"].as_str())
+        .unwrap_or("http://localhost:8080");
+    let place = server
+        .trim_start_matches("https://")
+        .trim_start_matches("http://");
     let behind = if place.starts_with("localhost:") || place.starts_with("127.0.0.1:") {
         state.k0s_api(host).map(|_| host.to_owned())
     } else {
@@ -60,7 +71,10 @@ fn reach(state: &mut State, host: &str, target: &Target, request: &mut Request<'
         }
         Err(_) => return Err(refused(place)),
     };
-    let id = state.k0s_on(&behind).map(|process| process.cluster.clone()).unwrap_or_default();
+    let id = state
+        .k0s_on(&behind)
+        .map(|process| process.cluster.clone())
+        .unwrap_or_default();
     let right = state
         .k0s
         .clusters

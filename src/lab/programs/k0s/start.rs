@@ -375,6 +375,7 @@ fn resume(
         store,
         members,
         keys,
+        quiet: None,
         silent: BTreeMap::new(),
     };
     state.k0s.clusters.insert(id.clone(), cluster);
