@@ -5,6 +5,7 @@
 
 mod args;
 mod curl;
+mod disk;
 mod docker;
 mod etcd;
 mod firewall;
@@ -97,6 +98,7 @@ pub(crate) trait Tool: Sync {
 fn tools() -> Vec<&'static dyn Tool> {
     vec![
         &curl::Curl,
+        &disk::Df,
         &docker::Docker,
         &etcd::Etcdutl,
         &firewall::FirewallCmd,

@@ -15,6 +15,7 @@ pub(crate) use wire::FileOp;
 #[rustfmt::skip]
 pub const STAND_INS: &[&str] = &[
     "curl",
+    "df",
     "docker",
     "firewall-cmd",
     "modprobe",
