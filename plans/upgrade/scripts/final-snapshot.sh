@@ -112,11 +112,15 @@ run() {
     fi
     hash_file "$snapshot.new"
     if ! sync "$snapshot.new" || ! mv -f "$snapshot.new" "$snapshot"; then fail "cannot keep the snapshot"; fi
+    # A snapshot can only be asked for its keys by starting an etcd on it, so the names are noted while this one runs.
+    kv get /registry/ --prefix --keys-only >"$MKECTL_WORK/key-list.new" || later "etcd could not list its keys"
+    grep . "$MKECTL_WORK/key-list.new" | replace "$MKECTL_WORK/key-list" 600
+    rm -f "$MKECTL_WORK/key-list.new"
     printf %s "$held" | replace "$MKECTL_WORK/revision" 600
     printf %s "$total" | replace "$MKECTL_WORK/keys" 600
     printf %s "$sha256" | replace "$MKECTL_WORK/hash" 600
     say "revision $held, $total keys"
-    for output in snapshot revision keys hash; do hand_on $output; done
+    for output in snapshot revision keys hash key-list; do hand_on $output; done
 }
 
 verify() {
