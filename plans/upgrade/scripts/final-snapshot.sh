@@ -154,7 +154,8 @@ undo() {
     need_docker
     wait_for "etcd of MKE 3 to be healthy at the revision it had" as_before
     # Only now: where the members do not come back, they are restored from it by hand.
-    rm -f "$snapshot" "$snapshot.new" "$MKECTL_WORK/hash" "$MKECTL_WORK/keys" "$MKECTL_WORK/revision"
+    rm -f "$snapshot" "$snapshot.new" "$MKECTL_WORK/hash" "$MKECTL_WORK/keys" "$MKECTL_WORK/key-list" \
+        "$MKECTL_WORK/revision"
 }
 
 . lib/main.sh
