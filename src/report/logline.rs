@@ -3,82 +3,21 @@
 //! A step says when its first host begins and when its last is done, whether it has three hosts or a thousand; failures
 //! are always said, output of scripts at `debug`.
 
+mod line;
 mod rollback;
+mod turns;
+
+pub use line::{Form, Level, format};
 
 use super::progress::{Progress, State, because, ended, remote};
 use crate::apply::Verb;
 use crate::apply::book::Book;
-use crate::apply::control::{Cause, Decision, Interrupt, Reaction};
 use crate::apply::events::{EndKind, Event, Line, Subscriber};
 use crate::model::{At, Host, Spec};
-use crate::text::{count, duration, fold_hosts, number, sanitize, truncate};
+use crate::text::{count, duration, fold_hosts, number, truncate};
 use rollback::Rollback;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// How much a line matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// The run ends with it.
-    Fatal,
-    /// Something failed.
-    Error,
-    /// A person should know.
-    Warn,
-    /// What is being done.
-    Info,
-    /// Details.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-impl Level {
-    /// The four letters in front of a line.
-    pub fn short(self) -> &'static str {
-        match self {
-            Level::Fatal => "FATA",
-            Level::Error => "ERRO",
-            Level::Warn => "WARN",
-            Level::Info => "INFO",
-            Level::Debug => "DEBU",
-            Level::Trace => "TRAC",
-        }
-    }
-
-    /// Its name in JSON.
-    pub fn long(self) -> &'static str {
-        match self {
-            Level::Fatal => "fatal",
-            Level::Error => "error",
-            Level::Warn => "warning",
-            Level::Info => "info",
-            Level::Debug => "debug",
-            Level::Trace => "trace",
-        }
-    }
-}
-
-/// Form of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// `INFO[0106] message`; the number is seconds since the start.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// One line with its line break. Control characters of the message are replaced; seconds beyond 9999 take more digits.
-pub fn format(form: Form, level: Level, seconds: u64, message: &str) -> String {
-    let message = sanitize(message);
-    match form {
-        Form::Text => format!("{}[{seconds:04}] {message}\n", level.short()),
-        Form::Json => {
-            let line = serde_json::json!({"level": level.long(), "msg": message, "seconds": seconds});
-            format!("{line}\n")
-        }
-    }
-}
 
 /// A folded list of hosts in a line is at most so long.
 const HOSTS: usize = 120;
@@ -309,30 +248,6 @@ impl Log {
         }
     }
 
-    fn run_starts(&mut self, plan: &str, width: u32, actions: u32, done: u32, resumed: bool) {
-        let cluster = &self.progress.spec.cluster;
-        let text = format!(
-            "Upgrading MKE {} to MKE {} with plan {plan}",
-            known(&cluster.from.mke),
-            known(&cluster.to.mke)
-        );
-        let hosts = count(self.progress.spec.hosts.len(), "host");
-        let more = format!(
-            "{} on {hosts}, {} at once",
-            count(actions as usize, "action"),
-            count(width as usize, "connection")
-        );
-        self.say(Level::Info, &text);
-        self.say(Level::Info, &more);
-        if resumed {
-            let text = format!(
-                "Taking an earlier run up: {} are done",
-                count(done as usize, "action")
-            );
-            self.say(Level::Info, &text);
-        }
-    }
-
     fn host_line(&mut self, level: Level, action: &str, text: &str) {
         if level > self.level {
             return;
@@ -400,104 +315,6 @@ impl Log {
             self.last_failure = Some((at, format!("{action}: {why}")));
         }
     }
-
-    fn interrupted(&mut self, interrupt: Interrupt, reaction: Reaction) {
-        let running = count(self.progress.running.len(), "action");
-        let signal = signal(interrupt);
-        let text = match reaction {
-            Reaction::Stop => {
-                format!("Received signal {signal}: nothing new is started, waiting for the end of {running}")
-            }
-            Reaction::Detach => {
-                format!("Received signal {signal} again: letting go of {running}, which go on on their hosts")
-            }
-            Reaction::Exit => format!("Received signal {signal} a third time: leaving at once"),
-        };
-        self.say(Level::Warn, &text);
-        if reaction == Reaction::Stop && self.error.is_none() && self.rollback.is_none() {
-            self.error = Some(format!("aborting upgrade due to signal {signal}"));
-        }
-    }
-
-    fn decided(&mut self, cause: Cause, action: Option<&str>, decision: Decision) {
-        if decision == Decision::Quarantine {
-            return;
-        }
-        let failed = self.last_failure.take();
-        if let Some((at, why)) = failed.filter(|_| cause != Cause::Interrupted || self.error.is_none()) {
-            let stage = &self.progress.stage_of(at).title;
-            self.error = Some(format!("failed to run step [{stage}]: {why}"));
-        }
-        let error = self.error.clone().unwrap_or_else(|| match action {
-            Some(action) => format!("{action} did not end well"),
-            None => "the run could not go on".to_owned(),
-        });
-        let text = match decision {
-            Decision::Rollback => {
-                format!("Initiating rollback because of upgrade failure. upgradeErr = {error}")
-            }
-            Decision::Pause => format!("Pausing because of upgrade failure. upgradeErr = {error}"),
-            Decision::Undecided => {
-                format!("A person must decide how to go on after upgrade failure. upgradeErr = {error}")
-            }
-            _ => return,
-        };
-        self.error = Some(error);
-        self.say(Level::Warn, &text);
-    }
-
-    fn rollback_starts(&mut self, loses: &str) {
-        let version = known(&self.progress.spec.cluster.from.mke).to_owned();
-        self.say(
-            Level::Info,
-            &format!("Initiating rollback of MKE to version: {version}"),
-        );
-        if !loses.is_empty() && loses != "nothing" {
-            self.say(Level::Warn, &format!("The rollback loses: {loses}"));
-        }
-        self.retries.fill(0);
-        self.rollback = Some(Rollback::new(&self.progress));
-    }
-
-    fn end(&mut self, outcome: &str) {
-        let began = self.progress.began_ms.unwrap_or(self.progress.now_ms);
-        let time = duration(self.progress.now_ms.saturating_sub(began) / 1000);
-        let cluster = &self.progress.spec.cluster;
-        let (from, to) = (
-            known(&cluster.from.mke).to_owned(),
-            known(&cluster.to.mke).to_owned(),
-        );
-        let tally = self.progress.tally();
-        self.say(Level::Info, &format!("==> Finished in {time}"));
-        let error = self.error.take();
-        match outcome {
-            "done" if tally.left_out == 0 => {
-                let text = format!("Upgrade to MKE version {to} completed successfully ...");
-                self.say(Level::Info, &text);
-            }
-            "done" => {
-                let text = format!("Upgrade to MKE version {to} completed, but hosts were left out ...");
-                self.say(Level::Warn, &text);
-            }
-            "gate" => self.say(Level::Info, "Paused at the gate, as asked for"),
-            "rolled-back" => {
-                let text = format!("Rollback to MKE version {from} completed successfully ...");
-                self.say(Level::Info, &text);
-                if let Some(error) = error {
-                    self.say(Level::Fatal, &format!("Upgrade failed due to error: {error}"));
-                }
-            }
-            _ if self.rollback.is_some() => {
-                let left = count(tally.all.saturating_sub(tally.done), "undo");
-                let text = format!("Rollback to MKE version {from} is not complete: {left} remain");
-                self.say(Level::Fatal, &text);
-            }
-            _ => {
-                let error = error.unwrap_or_else(|| format!("the run ended as {outcome}"));
-                self.say(Level::Fatal, &format!("Upgrade failed due to error: {error}"));
-            }
-        }
-    }
 }
 
 fn ssh(host: &Host) -> String {
@@ -518,32 +335,9 @@ fn word(verb: Verb) -> &'static str {
     }
 }
 
-/// As the real tool writes it.
-fn signal(interrupt: Interrupt) -> &'static str {
-    match interrupt {
-        Interrupt::Int => "interrupt",
-        Interrupt::Term => "terminated",
-    }
-}
-
-pub(super) fn known(version: &str) -> &str {
-    if version.is_empty() { "unknown" } else { version }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_message_is_one_line_whatever_is_in_it() {
-        let line = format(Form::Text, Level::Warn, 106, "one\nFATA[0000] two\u{1b}[2J");
-        assert_eq!(line, "WARN[0106] one FATA[0000] two\u{FFFD}[2J\n");
-        assert_eq!(format(Form::Text, Level::Trace, 12345, "x"), "TRAC[12345] x\n");
-        let line = format(Form::Json, Level::Fatal, 7, "a \"b\"\n");
-        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let expected = serde_json::json!({"level": "fatal", "msg": "a \"b\" ", "seconds": 7});
-        assert_eq!(value, expected);
-    }
 
     #[test]
     fn hosts_are_named_as_the_real_tool_names_them() {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod apply;
+mod apply_cli;
 mod architecture;
 mod catalogue;
 mod checks;
@@ -20,6 +21,7 @@ mod report;
 mod report_run;
 mod runner;
 mod scripts;
+mod scripts_prepare;
 mod scripts_k0s;
 mod scripts_quiesce;
 mod settings;

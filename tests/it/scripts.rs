@@ -10,7 +10,7 @@ mod walker;
 
 use mkectl::apply::engine::Direction;
 use picture::Picture;
-use stage::Stage;
+pub use stage::Stage;
 use walker::Walker;
 
 /// The way forward: each action is probed, undone though it never ran, killed half-way, run, and run again.

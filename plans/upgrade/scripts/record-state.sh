@@ -163,7 +163,7 @@ files() {
         sed -e "s|  \./|  $directory/|" -e 's|^[^ ]*\( .*/calico-kubeconfig\)$|renewed\1|' "$1/.hashes" >>"$1/.files"
     done
     for path in "$DOCKER_ROOT/swarm/docker-state.json" "$KUBELET_ROOT/cpu_manager_state" \
-        "$KUBELET_ROOT/memory_manager_state" /etc/k0s /usr/local/bin/k0s /var/lib/mkectl/hold; do
+        "$KUBELET_ROOT/memory_manager_state" /etc/k0s/k0s.yaml /usr/local/bin/k0s /var/lib/mkectl/hold; do
         if [ -e "$path" ]; then echo "$path is there"; fi
     done >>"$1/.files"
     sort "$1/.files" >"$1/files"

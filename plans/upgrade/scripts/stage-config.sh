@@ -80,17 +80,21 @@ remember() {
 # containerd looks for CAs in a directory per registry, once a configuration says so. Both directories are k0s' own, which
 # is not installed yet.
 trust_registries() {
+    for directory in "$certs" "${drop_in%/*}"; do
+        if [ -e "$directory" ] && [ ! -e "$directory/.mkectl" ]; then
+            unplanned "$directory is there already, from another k0s: move it away"
+        fi
+        mkdir -p "$directory" || fail "cannot make $directory"
+        : >"$directory/.mkectl"
+    done
     for registry in "$IMAGE_REGISTRY" "${CHART_REGISTRY#oci://}"; do
         registry=${registry%%/*}
         [ -n "$registry" ] || continue
         mkdir -p "$certs/$registry" || fail "cannot make $certs/$registry"
-        : >"$certs/.mkectl"
         replace "$certs/$registry/ca.crt" 0644 <"$REGISTRY_CAS"
         printf 'server = "https://%s"\n[host."https://%s"]\n  ca = "%s/ca.crt"\n' "$registry" "$registry" \
             "$certs/$registry" | replace "$certs/$registry/hosts.toml" 0644
     done
-    mkdir -p "${drop_in%/*}" || fail "cannot make ${drop_in%/*}"
-    : >"${drop_in%/*}/.mkectl"
     printf 'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "%s"\n' "$certs" |
         replace "$drop_in" 0644
 }

@@ -88,6 +88,9 @@ impl State {
                 },
             });
         }
+        if let Some(answer) = self.k0s_answers(host, port) {
+            return Some(answer);
+        }
         let container = publisher(host, port)?;
         let api = self.etcd_has_quorum() && self.runs(&host.name, super::etcd::API);
         let server = match (container.name.as_str(), port) {
@@ -101,6 +104,23 @@ impl State {
             authority: String::new(),
             server,
         })
+    }
+
+    /// What a controller of k0s answers, once its API server is up.
+    fn k0s_answers(&self, host: &Host, port: u16) -> Option<Answer> {
+        let process = self.k0s_api(&host.name).ok()?;
+        let [api, join, _, _, tunnels] = process.config.controller_ports()[..] else {
+            return None;
+        };
+        let server = match port {
+            _ if port == api => Server::K0sApi,
+            _ if port == join => Server::K0sJoin,
+            _ if port == tunnels => Server::Konnectivity,
+            _ => return None,
+        };
+        let cluster = self.k0s.clusters.get(&process.cluster)?;
+        let authority = cluster.keys.ca_crt.clone();
+        Some(Answer::Tls { authority, server })
     }
 
     /// What a connection from one host to a name and port reaches.

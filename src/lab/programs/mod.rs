@@ -5,6 +5,7 @@
 
 mod args;
 mod curl;
+mod disk;
 mod docker;
 mod etcd;
 mod firewall;
@@ -98,6 +99,7 @@ pub(crate) trait Tool: Sync {
 fn tools() -> Vec<&'static dyn Tool> {
     vec![
         &curl::Curl,
+        &disk::Df,
         &docker::Docker,
         &etcd::Etcdutl,
         &firewall::FirewallCmd,
@@ -127,6 +129,7 @@ fn tools() -> Vec<&'static dyn Tool> {
         &kernel::Sysctl,
         &openssl::Openssl,
         &systemctl::Systemctl,
+        &systemd_run::SocketActivate,
         &systemd_run::SystemdRun,
     ]
 }

@@ -15,6 +15,7 @@ pub(crate) use wire::FileOp;
 #[rustfmt::skip]
 pub const STAND_INS: &[&str] = &[
     "curl",
+    "df",
     "docker",
     "firewall-cmd",
     "ip",
@@ -43,6 +44,7 @@ pub const STAND_INS: &[&str] = &[
     "sysctl",
     "systemctl",
     "systemd-run",
+    "systemd-socket-activate",
     "ufw",
 ];
 

@@ -9,7 +9,7 @@ use crate::plan::{Indexed, Workload};
 use crate::report::progress::{Progress, State};
 
 /// Milliseconds that the plan's estimates are trusted with: so little of measured time changes little.
-const TRUST_MS: u64 = 60_000;
+const TRUST_MS: u64 = 10_000;
 
 /// The way that is left.
 pub(super) struct Way<'a> {
@@ -72,14 +72,17 @@ pub(super) fn times(progress: &Progress, now_ms: u64) -> Vec<u64> {
 fn expected(progress: &Progress) -> Vec<u64> {
     let estimate = |step: usize| u64::from(progress.spec.steps[step].estimate_s) * 1000;
     let (mut measured, mut planned) = (TRUST_MS, TRUST_MS);
+    // Each step counts once, so that many hosts with a short step do not outweigh one with a long one.
     for (step, state) in progress.steps.iter().enumerate() {
-        measured += state.took_ms;
-        planned += state.took * estimate(step);
+        if let Some(took) = state.took_ms.checked_div(state.took) {
+            measured += took;
+            planned += estimate(step);
+        }
     }
     let scaled = |ms: u64| {
         let scaled = u128::from(ms) * u128::from(measured) / u128::from(planned);
         let scaled = u64::try_from(scaled).unwrap_or(u64::MAX);
-        scaled.clamp(ms / 4, ms.saturating_mul(4))
+        scaled.clamp(ms / 100, ms.saturating_mul(4))
     };
     let steps = progress.steps.iter().enumerate();
     steps

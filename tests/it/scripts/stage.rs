@@ -259,6 +259,11 @@ impl Stage {
         }
     }
 
+    /// The bytes of an asset.
+    pub fn asset(&self, name: &str) -> &[u8] {
+        &self.operator.assets[name]
+    }
+
     pub fn remote(&self, token: u64, log: Arc<Log>) -> Arc<Remote> {
         let transport = self.lab.transport(Arc::new(|| 1_800_000_000)).unwrap();
         Arc::new(Remote::new(Parts {

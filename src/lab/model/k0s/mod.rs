@@ -108,9 +108,17 @@ fn takes(container: &str) -> &'static [u16] {
 }
 
 impl State {
-    /// The container that holds a port of a host.
+    /// The container or transient unit that holds a port of a host.
     pub fn port_holder(&self, host: &str, port: u16) -> Option<&str> {
-        let host = self.hosts.get(host).filter(|host| host.docker_up())?;
+        let host = self.hosts.get(host)?;
+        if let Some(listener) = host.system.listeners.get(&port)
+            && host.units.get(&listener.unit).is_some_and(super::Unit::is_active)
+        {
+            return Some(&listener.unit);
+        }
+        if !host.docker_up() {
+            return None;
+        }
         host.containers
             .values()
             .find(|container| {

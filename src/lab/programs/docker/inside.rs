@@ -147,15 +147,6 @@ fn program(
             }
             Ok(status)
         }
-        ["rm", "-f", paths @ ..] => {
-            for path in paths {
-                let own = own(host, container, path).ok_or_else(|| {
-                    Failure::Unmodelled(format!("{path}, which is not the container's own"))
-                })?;
-                caller.change(FileOp::Remove(own))?;
-            }
-            Ok(0)
-        }
         _ => Err(Failure::Unmodelled(format!(
             "a program in {}: {}",
             container.name,
