@@ -10,7 +10,7 @@ pub mod etcd;
 mod host;
 pub mod k0s;
 pub mod kube;
-mod links;
+pub(crate) mod links;
 mod netfilter;
 mod network;
 pub(crate) mod objects;

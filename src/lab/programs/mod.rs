@@ -11,6 +11,7 @@ mod etcd;
 mod firewall;
 mod ip;
 mod iptables;
+mod journalctl;
 mod k0s;
 mod kernel;
 pub(crate) mod kubectl;
@@ -122,6 +123,7 @@ fn tools() -> Vec<&'static dyn Tool> {
         &iptables::Iptables("iptables-nft-save"),
         &iptables::Iptables("iptables-restore"),
         &iptables::Iptables("iptables-save"),
+        &journalctl::Journalctl,
         &k0s::K0s,
         &kernel::Modprobe,
         &kernel::Sysctl,
