@@ -578,7 +578,7 @@ async fn health_is_noted_and_waited_for() {
         // MKE 3 repairs it after some ticks, and the undo waits for that.
         hosts.ok(host, "docker stop ucp-proxy");
         let text = hosts.expect(0, host, "note-health", "undo", &env);
-        assert!(text.contains("not yet there: container ucp-proxy"), "{text}");
+        assert!(text.contains("waiting for MKE 3 to be healthy again"), "{text}");
         hosts.expect(0, host, "note-health", "undo", &env);
     }
     let k0s = hosts.stage_binaries("manager-02");
