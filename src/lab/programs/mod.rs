@@ -127,8 +127,8 @@ fn tools() -> Vec<&'static dyn Tool> {
         &kernel::Sysctl,
         &openssl::Openssl,
         &systemctl::Systemctl,
-        &systemd_run::SystemdRun,
         &systemd_run::SocketActivate,
+        &systemd_run::SystemdRun,
     ]
 }
 

@@ -21,7 +21,7 @@ fn workload(kind: &str, name: &str, label: &str, host_network: bool) -> Value {
     let labels = json!({"k8s-app": label});
     json!({
         "apiVersion": "apps/v1", "kind": kind,
-        "metadata": {"name": name, "namespace": "kube-system", "labels": labels},
+        "metadata": {"name": name, "namespace": "kube-system", "labels": {"k8s-app": label, "k0s.k0sproject.io/stack": name}},
         "spec": {
             "selector": {"matchLabels": labels},
             "template": {

@@ -141,6 +141,10 @@ impl Api<'_> {
         } else {
             metadata(&mut object).remove("namespace");
         }
+        if !text(&object, &["metadata", "resourceVersion"]).is_empty() {
+            let why = "resourceVersion should not be set on objects to be created";
+            return Err(Refusal::new(400, "BadRequest", why));
+        }
         let key = resource.key(namespace(&object), &object_name);
         if self.store.get(&key).is_some() {
             let why = format!("{} \"{object_name}\" already exists", resource.full());

@@ -1,6 +1,6 @@
 //! What changes objects.
 
-use super::output::reference;
+use super::output::{Style, reference};
 use super::{Kube, failed};
 use crate::lab::model::kube::{Api, CHART_FILE, Cascade, Patch, Resource, Wrote, name, namespace, text};
 use crate::lab::programs::Failure;
@@ -87,7 +87,31 @@ impl Kube<'_> {
         self.tell(failures)
     }
 
+    /// Prints the object where `-o` wants more than its name.
+    fn shows(&mut self, resource: &Resource, object: &Value) -> Result<bool, Failure> {
+        let Some(format) = self.parsed.value("output").map(str::to_owned) else {
+            return Ok(false);
+        };
+        if format == "name" {
+            return Ok(false);
+        }
+        let style = Style {
+            format: Some(&format),
+            headers: true,
+            everywhere: false,
+            labels: false,
+            managed: false,
+            single: true,
+            kinds: false,
+        };
+        self.print(&[(resource.clone(), object.clone())], &style)?;
+        Ok(true)
+    }
+
     fn said(&mut self, line: &str) -> Result<(), Failure> {
+        if line.is_empty() {
+            return Ok(());
+        }
         match self.parsed.value("output") {
             // `-o name` says no more than what it was.
             Some("name") => {
@@ -114,6 +138,9 @@ impl Kube<'_> {
                         Failure::Real(text, 1)
                     })
                 })??;
+                if kube.shows(resource, &made)? {
+                    return Ok(String::new());
+                }
                 Ok(format!("{} created{dry}", reference(resource, name(&made))))
             }),
             ["namespace" | "ns", new] => {

@@ -94,6 +94,7 @@ struct Kube<'a> {
     target: Target,
     parsed: Parsed,
     certificate: Option<String>,
+    token: Option<String>,
 }
 
 /// Answers a call of kubectl; `arguments` without its name.
@@ -123,8 +124,17 @@ pub(crate) fn run(
         }
         target.kubeconfig = Some(String::from_utf8_lossy(&caller.read(&path)?).into_owned());
     }
+    let configured: Value = target
+        .kubeconfig
+        .as_deref()
+        .and_then(|text| serde_yaml::from_str(text).ok())
+        .unwrap_or_default();
+    let configured = &configured["users"][0]["user"];
     let mut certificate = None;
-    if let Some(path) = parsed.value("client-certificate") {
+    let path = parsed
+        .value("client-certificate")
+        .or(configured["client-certificate"].as_str());
+    if let Some(path) = path {
         if !caller.exists(path)? {
             let text = format!(
                 "error: unable to read client-cert {path} for kubernetes: open {path}: no such file or directory"
@@ -133,7 +143,12 @@ pub(crate) fn run(
         }
         certificate = Some(String::from_utf8_lossy(&caller.read(path)?).into_owned());
     }
+    let token = parsed
+        .value("token")
+        .or(configured["token"].as_str())
+        .map(str::to_owned);
     let mut kube = Kube {
+        token,
         call,
         caller,
         reach,
@@ -190,7 +205,7 @@ impl Kube<'_> {
     fn with<T>(&mut self, mut what: impl FnMut(&mut Api<'_>, &User) -> T) -> Result<T, Failure> {
         let mut answer = None;
         let dry = matches!(self.parsed.value("dry-run"), Some("server" | "client"));
-        let (token, certificate) = (self.parsed.value("token"), self.certificate.as_deref());
+        let (token, certificate) = (self.token.as_deref(), self.certificate.as_deref());
         let (as_user, as_groups) = (self.parsed.value("as"), self.parsed.all("as-group"));
         let mut state = self.call.cluster.state();
         (self.reach)(&mut state, &self.target, &mut |api, configured| {

@@ -1,10 +1,13 @@
 //! k0s' controller for Charts, and the operators that the charts of MKE 4k bring.
 
-use crate::lab::model::kube::{Api, condition, field, merge, name, set_condition, text};
+use crate::lab::model::kube::{Api, Cascade, condition, field, merge, name, set_condition, text};
 use serde_json::{Value, json};
 
 /// What charts install and what operators make of it, by the name of the chart.
 const CHARTS: &str = include_str!("charts.yaml");
+
+/// Components of MKE 4k in the order that its operator brings them.
+const STEPS: [&str; 3] = ["k0rdent", "dex", "gateway"];
 
 /// Who writes for Helm.
 const HELM: &str = "k0s";
@@ -33,6 +36,10 @@ pub(super) fn charts(api: &mut Api<'_>) {
     }
     for chart in api.all("charts.helm.k0sproject.io") {
         let spec = &chart["spec"];
+        if field(&chart, &["metadata", "deletionTimestamp"]).is_some() {
+            uninstall(api, &chart);
+            continue;
+        }
         if field(&chart, &["status", "releaseName"]).is_some()
             && chart["status"]["valuesHash"] == json!(crate::lab::model::id(&spec.to_string()))
         {
@@ -127,6 +134,39 @@ fn install(api: &mut Api<'_>, chart: &Value) -> Result<(), String> {
         ensure(api, vec![made], HELM)?;
     }
     Ok(())
+}
+
+/// Removes what an operator or a release brought, but no definition and no namespace.
+fn remove(api: &mut Api<'_>, objects: &[Value], place: &str) {
+    for object in objects {
+        let Ok(resource) = api.resource_of(object) else {
+            continue;
+        };
+        if ["CustomResourceDefinition", "Namespace"].contains(&resource.kind.as_str()) {
+            continue;
+        }
+        let own = match text(object, &["metadata", "namespace"]) {
+            "RELEASE" => place,
+            own => own,
+        };
+        // What is gone already needs no removing.
+        let _ = api.delete(&resource, own, name(object), Cascade::Background, false);
+    }
+}
+
+/// Drops the finalizers of an object that is being deleted, and with them the object.
+fn let_go(api: &mut Api<'_>, object: &Value) {
+    let mut last = object.clone();
+    last["metadata"]["finalizers"] = json!([]);
+    // Somebody else may have been faster.
+    let _ = api.update(last, HELM);
+}
+
+fn uninstall(api: &mut Api<'_>, chart: &Value) {
+    if let Some(known) = which(chart) {
+        remove(api, &part(known), text(chart, &["spec", "namespace"]));
+    }
+    let_go(api, chart);
 }
 
 fn deployed(api: &Api<'_>, place: &str, deployment: &str) -> bool {
@@ -257,11 +297,19 @@ fn pools(api: &mut Api<'_>, installation: &Value) -> Result<(), String> {
 
 fn mke(api: &mut Api<'_>) {
     for config in api.all("mkeconfigs.mke.mirantis.com") {
+        if field(&config, &["metadata", "deletionTimestamp"]).is_some() {
+            for step in STEPS {
+                remove(api, &part(step), "mke");
+            }
+            let_go(api, &config);
+            continue;
+        }
         let mut new = config.clone();
+        new["metadata"]["finalizers"] = json!(["mke.mirantis.com/components"]);
         let time = api.context.time();
         // One component after the other, as the real operator waits for each.
         let mut waits = None;
-        for step in ["k0rdent", "dex", "gateway"] {
+        for step in STEPS {
             let objects = part(step);
             let deployments: Vec<(String, String)> = objects
                 .iter()

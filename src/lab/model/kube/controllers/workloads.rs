@@ -30,6 +30,39 @@ pub(super) fn round(api: &mut Api<'_>) {
     for object in alive(api, "jobs") {
         job(api, &object);
     }
+    for object in alive(api, "services") {
+        endpoints(api, &object);
+    }
+}
+
+/// Addresses of the pods of a service that answer.
+fn endpoints(api: &mut Api<'_>, service: &Value) {
+    let (place, of) = (namespace(service), name(service));
+    let Some(pods) = api.backends(place, of) else {
+        return;
+    };
+    let addresses: Vec<Value> = pods
+        .iter()
+        .filter(|pod| api.is_up(pod))
+        .map(|pod| json!({"ip": address(pod), "targetRef": {"kind": "Pod", "name": name(pod)}}))
+        .collect();
+    let subsets = if addresses.is_empty() {
+        json!([])
+    } else {
+        json!([{"addresses": addresses}])
+    };
+    match api.find("endpoints", place, of) {
+        Some(old) if old["subsets"] == subsets => {}
+        Some(mut old) => {
+            old["subsets"] = subsets;
+            api.write_status(&old);
+        }
+        None => {
+            let made = json!({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": of, "namespace": place},
+                "subsets": subsets});
+            let _ = api.create(made, MANAGER);
+        }
+    }
 }
 
 fn alive(api: &Api<'_>, plural: &str) -> Vec<Value> {
@@ -169,6 +202,13 @@ fn replicas(api: &mut Api<'_>, object: &Value) {
     new["status"]["replicas"] = json!(running(&pods).len());
     new["status"]["readyReplicas"] = json!(ready(&pods));
     api.write_status(&new);
+}
+
+/// An address of the pool that follows from the pod.
+fn address(pod: &Value) -> String {
+    let digest = crate::lab::model::id(text(pod, &["metadata", "uid"]));
+    let byte = |at: usize| u8::from_str_radix(&digest[at..at + 2], 16).unwrap_or(1);
+    format!("192.168.{}.{}", byte(0), byte(2).clamp(1, 254))
 }
 
 /// Whether a pod may be on a node, by its selector and the node's taints.
