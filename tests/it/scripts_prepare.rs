@@ -592,10 +592,12 @@ async fn health_is_noted_and_waited_for() {
         let noted = hosts.output(host, "note-health", "health");
         assert_eq!(noted.contains("ping OK"), api, "{noted}");
         assert!(noted.contains(&format!("node {host} Ready")), "{noted}");
-        // MKE 3 repairs it after some ticks, and the undo waits for that.
-        hosts.ok(host, "docker stop ucp-proxy");
-        let text = hosts.expect(0, host, "note-health", "undo", &env);
+        hosts.lose(host, "ucp-proxy");
+        let soon = [env[0], env[1], ("MKECTL_DEADLINE", "2")];
+        let text = hosts.expect(75, host, "note-health", "undo", &soon);
         assert!(text.contains("waiting for MKE 3 to be healthy again"), "{text}");
+        hosts.ok(host, "docker start ucp-proxy");
+        hosts.expect(0, host, "note-health", "undo", &env);
         hosts.expect(0, host, "note-health", "undo", &env);
     }
     let k0s = hosts.stage_binaries("manager-02");
