@@ -89,11 +89,12 @@ impl Tool for Modprobe {
         let mut state = call.cluster.state();
         let host = host(&mut state, call)?;
         let kernel = host.kernel.clone();
-        host.system.load(module).map(|()| 0).map_err(|()| {
-            Failure::Real(
-                format!("modprobe: FATAL: Module {module} not found in directory /lib/modules/{kernel}"),
-                1,
-            )
-        })
+        if host.system.load(module) {
+            return Ok(0);
+        }
+        Err(Failure::Real(
+            format!("modprobe: FATAL: Module {module} not found in directory /lib/modules/{kernel}"),
+            1,
+        ))
     }
 }

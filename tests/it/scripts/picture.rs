@@ -26,12 +26,19 @@ impl Picture {
         let hosts: Vec<String> = lab.hosts().map(str::to_owned).collect();
         let mut lines = BTreeMap::new();
         for host in &hosts {
-            for change in lab.changes(host).unwrap() {
+            let changes = lab.changes(host).unwrap();
+            // A directory that was made and holds only what lies aside.
+            let only_aside = |path: &str| {
+                let below = format!("{path}/");
+                let mut held = changes.iter().filter(|other| other.path.starts_with(&below)).peekable();
+                held.peek().is_some() && held.all(|other| other.path.contains(".mkectl-"))
+            };
+            for change in &changes {
                 let path = &change.path;
                 let free = FREE
                     .iter()
                     .any(|free| path.starts_with(free) || free.starts_with(path.as_str()));
-                if !free && !path.contains(".mkectl-") {
+                if !free && !path.contains(".mkectl-") && !only_aside(path) {
                     lines.insert(format!("{host} file {path}"), format!("{:?}", change.kind));
                 }
             }
