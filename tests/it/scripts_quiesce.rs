@@ -388,10 +388,7 @@ async fn snapshot_and_keys(cluster: &str, managers: &[&'static str]) {
         ok(&lab, lead, &format!("tar -tf {keys} | sort")),
         "./\n./args\n./sa.key\n./sa.pub"
     );
-    assert_eq!(
-        ok(&lab, lead, &format!("ls {}", work("carry-keys"))).contains("proof"),
-        false
-    );
+    assert!(!ok(&lab, lead, &format!("ls {}", work("carry-keys"))).contains("proof"));
     let keys_hash = ok(&lab, lead, &format!("cat {}/hash", work("carry-keys")));
 
     // Another key is not the one that signed.
