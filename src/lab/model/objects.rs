@@ -359,7 +359,10 @@ fn contain(host: &mut super::Host, pod: &Value, uid: &str) {
                 ("io.kubernetes.pod.name", name(pod)),
                 ("io.kubernetes.pod.namespace", namespace(pod)),
                 ("io.kubernetes.pod.uid", uid),
-                ("annotation.io.kubernetes.pod.terminationGracePeriod", &grace.to_string()),
+                (
+                    "annotation.io.kubernetes.pod.terminationGracePeriod",
+                    &grace.to_string(),
+                ),
                 ("io.kubernetes.docker.type", kind),
             ]
             .map(|(key, value)| (key.to_owned(), value.to_owned())),

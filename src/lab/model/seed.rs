@@ -482,7 +482,10 @@ fn files(mke3: &Mke3, host: &Host, facts: &Facts) -> Vec<SeedFile> {
     let root = host.engine.root.trim_start_matches('/').to_owned();
     if host.role == Role::Manager {
         for name in ["ca.pem", "cert.pem", "key.pem"] {
-            for (volume, of) in [("ucp-kv-certs", "etcd"), ("ucp-auth-store-certs", "the auth store")] {
+            for (volume, of) in [
+                ("ucp-kv-certs", "etcd"),
+                ("ucp-auth-store-certs", "the auth store"),
+            ] {
                 let path = format!("{root}/volumes/{volume}/_data/{name}");
                 add(path, format!("{name} of {of} on {}\n", host.name), 0o600);
             }

@@ -103,7 +103,8 @@ impl System {
     pub fn disk_of(&self, path: &str) -> (&str, Disk) {
         let holds = |mount: &str| {
             let mount = mount.trim_end_matches('/');
-            path.strip_prefix(mount).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            path.strip_prefix(mount)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         self.disks
             .iter()

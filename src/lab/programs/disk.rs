@@ -12,7 +12,11 @@ impl Tool for Df {
     }
 
     fn run(&self, call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Failure> {
-        let parsed = parse(&call.argv[1..], &[("portability", 'P', false), ("kilo", 'k', false)], false)?;
+        let parsed = parse(
+            &call.argv[1..],
+            &[("portability", 'P', false), ("kilo", 'k', false)],
+            false,
+        )?;
         let [path] = parsed.words.as_slice() else {
             return Err(Failure::Unmodelled("df of other than one path".to_owned()));
         };

@@ -327,7 +327,8 @@ fn job(api: &mut Api<'_>, object: &Value) {
     api.write_status(&new);
 }
 
-/// Gives pods a node: the one with the fewest pods of those that are ready, uncordoned and suit.
+/// Gives pods a node: the one with the fewest pods of those that are uncordoned and suit. Whether it is ready counts only by
+/// the taints that the node lifecycle controller gives it.
 pub(super) fn schedule(api: &mut Api<'_>) {
     let Some(pods) = api.resource("pods") else { return };
     for mut one in api.list(&pods, None) {
@@ -340,8 +341,7 @@ pub(super) fn schedule(api: &mut Api<'_>) {
         let best = alive(api, "nodes")
             .into_iter()
             .filter(|node| {
-                condition(node, "Ready")
-                    && field(node, &["spec", "unschedulable"]) != Some(&json!(true))
+                field(node, &["spec", "unschedulable"]) != Some(&json!(true))
                     && suits(&one, node, false)
                     && volumes_reach(api, &one, name(node))
             })
