@@ -605,7 +605,7 @@ fn k0s_refuses_what_would_not_work() {
             .contains("address already in use")
     );
     // What is not there for long, without the hold, loses its pods; with it, it does not.
-    let pods = format!("{k0s} kubectl get pods -A -o wide --no-headers");
+    let pods = format!("{k0s} kubectl get pods -A -o 'jsonpath={{.items[*].spec.nodeName}}'");
     assert!(stage.ok("manager-01", &pods).contains("worker-01"));
     std::thread::sleep(Duration::from_secs(2));
     assert!(stage.ok("manager-01", &pods).contains("worker-01"));

@@ -1,10 +1,10 @@
 //! `mkectl rollback`: undo what a plan did, as its journal has it.
 
 use super::apply;
+use crate::apply::engine::Direction;
 use crate::cli::args::RollbackArgs;
 use crate::cli::run::{self, Earlier};
 use crate::cli::{CommandResult, Env};
-use crate::apply::engine::Direction;
 
 pub fn run(env: &Env, args: &RollbackArgs) -> CommandResult {
     let plan = super::load_plan(&args.plan)?;

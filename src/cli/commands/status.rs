@@ -16,8 +16,7 @@ pub fn run(env: &Env, args: &StatusArgs) -> CommandResult {
         .join(digits.get(..16).unwrap_or(digits))
         .join("journal.jsonl");
     if !path.exists() {
-        env.ui
-            .out(b"This plan was never begun from this machine.\n")?;
+        env.ui.out(b"This plan was never begun from this machine.\n")?;
         return Ok(exit::DONE);
     }
     let name = path.to_string_lossy();
@@ -44,7 +43,11 @@ pub fn run(env: &Env, args: &StatusArgs) -> CommandResult {
     };
     text.push_str(&format!("state      {state}\n\n"));
     for stage in &spec.stages {
-        let of = |step: &str| spec.steps.iter().any(|known| known.id == step && known.stage == stage.id);
+        let of = |step: &str| {
+            spec.steps
+                .iter()
+                .any(|known| known.id == step && known.stage == stage.id)
+        };
         let all = spec.actions.iter().filter(|action| of(&action.step));
         let (mut count, mut done, mut undone) = (0, 0, 0);
         for action in all {
@@ -52,7 +55,11 @@ pub fn run(env: &Env, args: &StatusArgs) -> CommandResult {
             done += usize::from(book.done.contains_key(&action.id) && !book.undone.contains(&action.id));
             undone += usize::from(book.undone.contains(&action.id));
         }
-        let back = if undone > 0 { format!(", {undone} undone") } else { String::new() };
+        let back = if undone > 0 {
+            format!(", {undone} undone")
+        } else {
+            String::new()
+        };
         text.push_str(&format!("  {:<18} {done} of {count} done{back}\n", stage.id));
     }
     for (what, names) in [

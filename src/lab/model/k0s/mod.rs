@@ -300,7 +300,7 @@ impl State {
             };
             // Where nothing changed since they found nothing to do, they look only now and then: time may have passed.
             let seen = (of.store.revision(), context.live.clone());
-            if of.quiet.as_ref() == Some(&seen) && self.now % QUIET != 0 {
+            if of.quiet.as_ref() == Some(&seen) && !self.now.is_multiple_of(QUIET) {
                 continue;
             }
             let mut failed = Vec::new();

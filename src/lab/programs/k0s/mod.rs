@@ -314,7 +314,7 @@ fn images(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Failure>
         .to_owned();
     let kube = version(call)?;
     let kube = kube.split('+').next().unwrap_or_default().to_owned();
-    let mut list = vec![
+    let mut list = [
         format!("{repository}/k0sproject/apiserver-network-proxy-agent:v0.31.0"),
         format!("{repository}/k0sproject/coredns:1.12.2"),
         format!("{repository}/k0sproject/kube-proxy:{kube}"),
