@@ -23,6 +23,7 @@ mod runner;
 mod scripts;
 mod scripts_k0s;
 mod scripts_quiesce;
+mod scripts_store;
 mod settings;
 mod size;
 mod source;

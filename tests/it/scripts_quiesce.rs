@@ -462,7 +462,13 @@ async fn mke_3_is_removed_and_nothing_else() {
     let lab = lab("three-managers").await;
     let managers = ["manager-01", "manager-02", "manager-03"];
     quiesce(&lab, &managers);
-    run_on(&lab, &managers, "arm-hold-managers", "arm-hold.sh", &role("manager"));
+    run_on(
+        &lab,
+        &managers,
+        "arm-hold-managers",
+        "arm-hold.sh",
+        &role("manager"),
+    );
     let hosts = ["manager-01", "worker-01", "worker-02", "worker-03"];
     run_on(&lab, &hosts, "stop-node", "stop-node.sh", &roots());
 
@@ -482,11 +488,23 @@ async fn mke_3_is_removed_and_nothing_else() {
         .filter_map(|line| line.trim().strip_prefix("- "))
         .collect();
     for (host, n) in hosts.into_iter().zip([0, 2, 5, 9]) {
-        let before = ok(&lab, host, "cat /var/lib/docker/volumes/*/_data/orders.db /var/lib/docker/volumes/*/_data/upload.bin; \
-                                     iptables -P FORWARD ACCEPT");
-        input(&lab, host, "cat >/root/volumes", (volumes.join("\n") + "\n").as_bytes());
+        let before = ok(
+            &lab,
+            host,
+            "cat /var/lib/docker/volumes/*/_data/orders.db /var/lib/docker/volumes/*/_data/upload.bin; \
+                                     iptables -P FORWARD ACCEPT",
+        );
+        input(
+            &lab,
+            host,
+            "cat >/root/volumes",
+            (volumes.join("\n") + "\n").as_bytes(),
+        );
         let docker_root = ("DOCKER_ROOT", "/var/lib/docker".to_owned());
-        let swarm = Action { env: vec![docker_root.clone()], ..action(&lab, host, "remove-swarm", "remove-swarm.sh") };
+        let swarm = Action {
+            env: vec![docker_root.clone()],
+            ..action(&lab, host, "remove-swarm", "remove-swarm.sh")
+        };
         let mke3 = Action {
             env: vec![docker_root, ("VOLUMES", "/root/volumes".to_owned())],
             ..action(&lab, host, "remove-mke3", "remove-mke3.sh")
@@ -508,16 +526,35 @@ async fn mke_3_is_removed_and_nothing_else() {
         mke3.gives("run", 0);
         mke3.gives("probe", 10);
 
-        assert_eq!(ok(&lab, host, "iptables -S FORWARD | head -n 1"), "-P FORWARD ACCEPT");
-        let after = ok(&lab, host, "cat /var/lib/docker/volumes/*/_data/orders.db /var/lib/docker/volumes/*/_data/upload.bin");
+        assert_eq!(
+            ok(&lab, host, "iptables -S FORWARD | head -n 1"),
+            "-P FORWARD ACCEPT"
+        );
+        let after = ok(
+            &lab,
+            host,
+            "cat /var/lib/docker/volumes/*/_data/orders.db /var/lib/docker/volumes/*/_data/upload.bin",
+        );
         assert_eq!(before, after, "volumes of others stay");
-        let left = ok(&lab, host, "ls -d /var/lib/docker/volumes/ucp-* 2>/dev/null; ls /var/lib/docker /etc/systemd/system");
-        assert!(!left.contains("ucp-node-certs") && left.contains("swarm.mkectl-01234567"), "{left}");
+        let left = ok(
+            &lab,
+            host,
+            "ls -d /var/lib/docker/volumes/ucp-* 2>/dev/null; ls /var/lib/docker /etc/systemd/system",
+        );
+        assert!(
+            !left.contains("ucp-node-certs") && left.contains("swarm.mkectl-01234567"),
+            "{left}"
+        );
         assert!(!left.contains("docker.service.d"), "{left}");
         assert_eq!(left.contains("ucp-backup"), host.starts_with("manager"), "{left}");
         let state = lab.state();
         let names: Vec<&String> = state.hosts[host].containers.keys().collect();
-        assert!(!names.iter().any(|name| name.starts_with("ucp-") && !name.contains('.')), "{names:?}");
+        assert!(
+            !names
+                .iter()
+                .any(|name| name.starts_with("ucp-") && !name.contains('.')),
+            "{names:?}"
+        );
         assert!(!names.iter().any(|name| name.starts_with("k8s_")), "{names:?}");
     }
     assert_eq!(lab.state().unmodelled, Vec::<String>::new());
@@ -540,14 +577,29 @@ async fn secrets_are_shredded_and_backups_stay() {
         ("KUBELET_ROOT", "/var/lib/kubelet".to_owned()),
         ("DATA_DIR", "/var/lib/k0s".to_owned()),
     ];
-    let remove = Action { env, ..action(&lab, host, "manager-01.remove-leftovers", "remove-leftovers.sh") };
+    let remove = Action {
+        env,
+        ..action(&lab, host, "manager-01.remove-leftovers", "remove-leftovers.sh")
+    };
     remove.gives("probe", 11);
     remove.gives("run", 0);
     remove.gives("probe", 10);
     remove.gives("run", 0);
-    let left = ok(&lab, host, &format!("grep -rl 'secret\\|carried' {root} | grep -v scripts/ | sort"));
+    let left = ok(
+        &lab,
+        host,
+        &format!("grep -rl 'secret\\|carried' {root} | grep -v scripts/ | sort"),
+    );
     let root = format!("{root}/actions/{host}");
-    let kept = ["backup-mke3/run.1/out/of-backup-mke3", "backup-mke3/work/of-backup-mke3", "remove-swarm/run.1/out/of-remove-swarm", "remove-swarm/work/of-remove-swarm"];
-    assert_eq!(left.lines().collect::<Vec<_>>(), kept.map(|file| format!("{root}.{file}")));
+    let kept = [
+        "backup-mke3/run.1/out/of-backup-mke3",
+        "backup-mke3/work/of-backup-mke3",
+        "remove-swarm/run.1/out/of-remove-swarm",
+        "remove-swarm/work/of-remove-swarm",
+    ];
+    assert_eq!(
+        left.lines().collect::<Vec<_>>(),
+        kept.map(|file| format!("{root}.{file}"))
+    );
     assert_eq!(lab.state().unmodelled, Vec::<String>::new());
 }

@@ -86,7 +86,7 @@ verify() {
     list_objects || later "cannot list what was created"
     count_wanted
     [ "$(grep -c . "$MKECTL_WORK/objects")" -ge "$wanted" ] ||
-        fail "of $wanted users, groups and grants only these are there: $(cut -d ' ' -f 1-12 "$MKECTL_WORK/objects" | tr -s ' ')"
+        fail "of $wanted users, groups and grants only these are there: $(awk '{ print $1, $3 }' "$MKECTL_WORK/objects" | tr '\n' ';')"
     if awk -v owner="$owner" '$4 != owner { found = 1 } END { exit !found }' "$MKECTL_WORK/objects"; then
         fail "not all users, groups and grants are marked as created by $owner"
     fi
