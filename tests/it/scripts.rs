@@ -11,7 +11,7 @@ mod walker;
 use mkectl::apply::engine::Direction;
 use picture::Picture;
 pub use stage::Stage;
-pub use walker::Walker;
+use walker::Walker;
 
 /// The way forward: each action is probed, undone though it never ran, killed half-way, run, and run again.
 #[test]

@@ -90,5 +90,9 @@ verify() {
     if awk -v owner="$owner" '$4 != owner { found = 1 } END { exit !found }' "$MKECTL_WORK/objects"; then
         fail "not all users, groups and grants are marked as created by $owner"
     fi
+    # Users without a password at all have no hash to look at.
+    grep -q '^hash: ' "$RBAC" || return 0
+    hashes=$(kube get passwords.dex.coreos.com --all-namespaces -o 'jsonpath={.items[*].hash}') || later "cannot read the users"
+    case $hashes in *mkectl-secret*) fail "a user was created without a password" ;; esac
 }
 . lib/main.sh
