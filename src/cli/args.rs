@@ -49,6 +49,10 @@ pub enum Command {
     Plan(Box<PlanArgs>),
     /// Run a saved plan on its hosts
     Apply(ApplyArgs),
+    /// Undo what a plan did, as far as it can be undone
+    Rollback(RollbackArgs),
+    /// Tell how far a plan came
+    Status(StatusArgs),
     /// Run an upgrade on a simulated twin of the cluster, on this machine
     Rehearse(Box<RehearseArgs>),
     /// Show a saved plan; needs nothing but the file
@@ -160,6 +164,43 @@ pub struct ApplyArgs {
     /// Where the run is kept.
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// `rollback`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Undoes every action that was begun, in the opposite order, and ends by comparing each host with what was \
+recorded of it. Before the last automatic rollback nothing is lost; `mkectl show` tells what is lost after it. After the point of no \
+return there is no way back.\n\nExit codes: 13 rolled back · 12 a person must decide · 11 interrupted, to be called again · 4, 5, 8, 9, \
+15 as for `apply`."
+)]
+pub struct RollbackArgs {
+    /// The plan
+    #[arg(value_name = "PLAN")]
+    pub plan: String,
+    /// Connections at once; may only lower what the plan was made with
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10000))]
+    pub parallelism: Option<u32>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// The MKE 3 configuration that the plan was made from, when the plan needs secrets of it
+    #[arg(long, value_name = "FILE")]
+    pub mke3_config: Option<String>,
+    /// Where the run is kept.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The plan
+    #[arg(value_name = "PLAN")]
+    pub plan: String,
+    /// Where journals of runs are kept [default: ~/.local/state/mkectl]
+    #[arg(long, value_name = "DIR", env = "MKECTL_STATE_DIR")]
+    pub state_dir: Option<String>,
 }
 
 /// What is kept and shown of a run.

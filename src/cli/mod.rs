@@ -43,6 +43,8 @@ pub fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Plan(args) => commands::plan::run(&env, args),
         Command::Apply(args) => commands::apply::run(&env, args),
+        Command::Rollback(args) => commands::rollback::run(&env, args),
+        Command::Status(args) => commands::status::run(&env, args),
         Command::Rehearse(args) => commands::rehearse::run(&env, args),
         Command::Show(args) => commands::show::run(&env, args),
         Command::Diff(args) => commands::diff::run(&env, args),

@@ -21,6 +21,7 @@ mod report;
 mod report_run;
 mod runner;
 mod scripts;
+mod scripts_prepare;
 mod scripts_k0s;
 mod scripts_quiesce;
 mod scripts_store;

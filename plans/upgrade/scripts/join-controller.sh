@@ -8,11 +8,14 @@ probe() {
     if ! systemctl is-active --quiet k0scontroller; then partly_done "k0scontroller is not active"; fi
     api_ready || partly_done "the API server is not ready: $seen"
     node_ready || partly_done "the node is not Ready: $seen"
-    if ! ask get secret "bootstrap-token-$TOKEN_ID" -n kube-system --ignore-not-found -o name || [ -n "$seen" ]; then
-        partly_done "the token is not revoked"
-    fi
+    revoked || partly_done "the token is not revoked"
     uncordoned || partly_done "the node is cordoned"
     is_done
+}
+
+revoked() {
+    token_forgotten && ask get secret "bootstrap-token-$TOKEN_ID" -n kube-system --ignore-not-found -o name &&
+        [ -z "$seen" ]
 }
 
 run() {
@@ -43,6 +46,8 @@ verify() {
     grep -qF "https://$(in_url "$NODE_IP"):2380" "$MKECTL_WORK/members" || fail "etcd does not have this member"
     right_ca "$DATA_DIR/pki/ca.crt"
     node_ready || fail "the node $NODE_NAME is not Ready: $seen"
+    uncordoned || fail "the node $NODE_NAME takes no new pods"
+    revoked || fail "the token is not revoked"
 }
 
 undo() {

@@ -11,6 +11,7 @@ probe() {
     [ -e "$DATA_DIR/kubelet.conf" ] || partly_done "the worker has not joined"
     node_ready || partly_done "the node is not Ready: $seen"
     uncordoned || partly_done "the node is cordoned"
+    token_forgotten || partly_done "the token is still on the host"
     is_done
 }
 

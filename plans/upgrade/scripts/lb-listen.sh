@@ -1,14 +1,10 @@
-# Listens on the ports that nobody uses yet and that the load balancer has to forward, and tells whoever asks which cluster
-# and host this is. The listeners end by themselves after half an hour.
+# Listens on the ports that nobody uses yet and that the load balancer has to forward, and tells whoever asks which cluster,
+# host and port this is. The listeners end by themselves after half an hour.
 . lib/base.sh
-
-ports="9443 8132 $GATEWAY_PORT"
+. lib/listeners.sh
 
 probe() {
-    up=0 missing=
-    for port in $ports; do
-        if listens; then up=$((up + 1)); else missing=$port; fi
-    done
+    count_listeners
     [ -n "$missing" ] || is_done
     [ "$up" -eq 0 ] || partly_done "nothing listens on port $missing"
     not_done "nothing listens"
@@ -22,12 +18,12 @@ run() {
 while IFS= read -r line; do
     case \$line in ? | '') break ;; esac
 done
-printf 'HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n%s %s\n' '$ANSWER' '$NODE_NAME'
+printf 'HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n%s %s %s\n' '$ANSWER' '$NODE_NAME' "\$1"
 EOT
     for port in $ports; do
         if listens; then continue; fi
         systemd-run --quiet --collect --unit="mkectl-listen-$port" --property=RuntimeMaxSec=1800 \
-            "$program" --accept --inetd --listen="$port" /bin/sh "$MKECTL_WORK/answer.sh" ||
+            "$program" --accept --inetd --listen="$port" /bin/sh "$MKECTL_WORK/answer.sh" "$port" ||
             fail "systemd does not start a listener on port $port"
     done
     wait_for "the listeners to answer" all_answer
@@ -39,16 +35,7 @@ verify() {
     done
 }
 
-undo() {
-    for port in $ports; do
-        # A unit that is gone cannot be stopped, and need not be.
-        if listens; then
-            systemctl stop "mkectl-listen-$port.service" || fail "cannot stop mkectl-listen-$port.service"
-        fi
-    done
-}
-
-listens() { systemctl is-active --quiet "mkectl-listen-$port.service"; }
+undo() { stop_listeners; }
 
 all_answer() {
     for port in $ports; do
@@ -59,6 +46,6 @@ all_answer() {
 
 answers() {
     seen=$(curl -qsS --noproxy '*' --max-time 5 "http://127.0.0.1:$port/" 2>&1) || return 1
-    [ "$seen" = "$ANSWER $NODE_NAME" ]
+    [ "$seen" = "$ANSWER $NODE_NAME $port" ]
 }
 . lib/main.sh

@@ -45,7 +45,7 @@ wait_or_note() {
 ask() {
     reply=$(curl -qsS --noproxy '*' --max-time 5 "http://$1:$2/" 2>&1) || return 1
     case $reply in
-    "$ANSWER "*) ;;
+    "$ANSWER "*" $2") ;;
     *) return 1 ;;
     esac
 }
@@ -55,7 +55,10 @@ tell_unseen() {
     : >"$MKECTL_WORK/names"
     # As often as each could have had its turn three times.
     for _ in $MANAGERS $MANAGERS $MANAGERS; do
-        if ask "$balancer" "$1"; then printf '%s\n' "${reply#* }" >>"$MKECTL_WORK/names"; fi
+        if ask "$balancer" "$1"; then
+            name=${reply#* }
+            printf '%s\n' "${name% *}" >>"$MKECTL_WORK/names"
+        fi
     done
     seen=$(sort -u "$MKECTL_WORK/names" | wc -l)
     wanted=0

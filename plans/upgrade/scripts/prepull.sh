@@ -5,17 +5,22 @@
 images=$DATA_DIR/images
 
 probe() {
-    [ -s "$MKECTL_WORK/wanted" ] || not_done "no images are here"
-    while read -r image; do
-        archive_of "$image"
-        [ -e "$archive" ] || partly_done "the image $image is missing"
-    done <"$MKECTL_WORK/wanted"
+    here=0 missing=
+    if [ -e "$MKECTL_WORK/wanted" ]; then
+        while read -r image; do
+            archive_of "$image"
+            if [ -e "$archive" ]; then here=$((here + 1)); else missing=$image; fi
+        done <"$MKECTL_WORK/wanted"
+    fi
+    [ "$here" -gt 0 ] || not_done "no images are here"
+    [ -z "$missing" ] || partly_done "the image $missing is missing"
     is_done
 }
 
 run() {
     list_wanted
-    mkdir -p "$images" || fail "cannot make $images"
+    # Users of k0s read in its directory.
+    (umask 022 && mkdir -p "$images") || fail "cannot make $images"
     while read -r image; do
         archive_of "$image"
         if [ -e "$archive" ]; then continue; fi
@@ -106,12 +111,13 @@ cannot_bring() {
 # IMAGE: takes it from Docker again. Docker keeps it when a container has come to use it.
 forget() { docker image rm "$1" >/dev/null 2>&1 || :; }
 
-# BYTES: the archive and what k0s unpacks from it must leave a fifth of the disk free.
+# BYTES: the archive and what k0s unpacks from it must leave more free than the kubelet does, which removes images and pods
+# where less than 15 % are.
 check_space() {
     df -Pk "$images" >"$MKECTL_WORK/df" || fail "cannot ask for the free space under $images"
     { read -r _ && read -r _ total _ free _; } <"$MKECTL_WORK/df" || fail "cannot read what df says"
-    if [ $((free - $1 * 3 / 1024)) -lt $((total / 5)) ]; then
-        unplanned "too little space for images under $images: $((free / 1024)) MiB are free, and a fifth of $((total / 1024)) MiB must stay free"
+    if [ $((free - $1 * 3 / 1024)) -lt $((total * 15 / 100)) ]; then
+        unplanned "too little space for images under $images: $((free / 1024)) MiB are free, and 15 % of $((total / 1024)) MiB must stay free"
     fi
 }
 . lib/main.sh

@@ -268,7 +268,7 @@ impl Remote {
         runner.deliver_scripts(&[script.as_bytes()]).await?;
         let mut params = call.inputs.env.clone();
         for (name, delivery) in &call.inputs.files {
-            let path = self.deliver(&runner, host, delivery).await?;
+            let path = self.deliver(&runner, host, delivery, call.verb).await?;
             params.insert(name.clone(), path);
         }
         let task = Task {
@@ -289,7 +289,13 @@ impl Remote {
     }
 
     /// Brings a file to the host; its path there.
-    async fn deliver(&self, runner: &HostRunner, host: &Host, delivery: &Delivery) -> Result<String, Fault> {
+    async fn deliver(
+        &self,
+        runner: &HostRunner,
+        host: &Host,
+        delivery: &Delivery,
+        way: Way,
+    ) -> Result<String, Fault> {
         match delivery {
             Delivery::Output(file) if file.host == host.id => Ok(file.path.clone()),
             Delivery::Output(file) => {
@@ -319,6 +325,10 @@ impl Remote {
                     .find(|asset| asset.name == *name)
                     .ok_or_else(|| Fault::Plan(format!("the plan has no asset {name}")))?;
                 let hash = hex(&asset.digest);
+                if way == Way::Undo {
+                    // What was brought is there; what was not is nothing to undo with.
+                    return Ok(runner.file_path(&hash));
+                }
                 let bytes = self.operator.asset(asset).await?;
                 carry::put(runner, &hash, &bytes, asset.kind == "binary").await?;
                 Ok(runner.file_path(&hash))
@@ -334,7 +344,7 @@ impl Remote {
                     .get(digest)
                     .ok_or_else(|| Fault::Plan(format!("the plan has no bytes of {name}")))?;
                 let text = if *secrets {
-                    self.filled(name, text)?
+                    self.filled(name, text, way)?
                 } else {
                     text.clone()
                 };
@@ -346,7 +356,7 @@ impl Remote {
     }
 
     /// A document with its secrets.
-    fn filled(&self, name: &str, text: &str) -> Result<String, Fault> {
+    fn filled(&self, name: &str, text: &str, way: Way) -> Result<String, Fault> {
         let mut whole = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(at) = rest.find(SECRET_PLACEHOLDER) {
@@ -362,7 +372,8 @@ impl Remote {
                     .secrets
                     .iter()
                     .any(|secret| secret.name == name_of && secret.from.starts_with("host:"));
-                if !on_host {
+                // A way back needs no secrets: nobody should have to look for them then.
+                if !on_host && way == Way::Run {
                     return Err(Fault::Plan(format!(
                         "{name} needs the secret {name_of}, which is not there"
                     )));

@@ -17,31 +17,84 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// A run to be made.
+pub struct Going<'a> {
+    /// The plan file, as it was given.
+    pub name: &'a str,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Nobody is asked.
+    pub yes: bool,
+    /// What there must be of earlier runs.
+    pub earlier: run::Earlier,
+    /// Which way.
+    pub direction: Direction,
+    /// `--parallelism`.
+    pub parallelism: Option<u32>,
+    /// `--until`.
+    pub until: Option<&'a str>,
+    /// `--mke3-config`.
+    pub mke3_config: Option<&'a str>,
+    /// `--asset`; a way back needs none.
+    pub assets: Option<&'a [(String, String)]>,
+    /// What is kept.
+    pub run: &'a RunArgs,
+}
+
 pub fn run(env: &Env, args: &ApplyArgs) -> CommandResult {
     let plan = super::load_plan(&args.plan)?;
     run::applyable(&plan)?;
-    let assets = asset_files(&plan, &args.assets)?;
-    let config = args
+    go(
+        env,
+        &Going {
+            name: &args.plan,
+            plan: &plan,
+            yes: args.yes,
+            earlier: if args.resume {
+                run::Earlier::Resume
+            } else {
+                run::Earlier::None
+            },
+            direction: Direction::Forward,
+            parallelism: args.parallelism,
+            until: args.until.as_deref(),
+            mke3_config: args.mke3_config.as_deref(),
+            assets: Some(&args.assets),
+            run: &args.run,
+        },
+    )
+}
+
+/// Asks, reaches the hosts, and runs.
+pub fn go(env: &Env, going: &Going<'_>) -> CommandResult {
+    let plan = going.plan;
+    let assets = match going.assets {
+        Some(given) => asset_files(plan, given)?,
+        None => BTreeMap::new(),
+    };
+    let config = going
         .mke3_config
-        .as_ref()
         .map(|path| Ok::<_, CliError>(Config::parse_bytes(path, &files::read(path)?)?))
         .transpose()?;
-    let secrets = run::secrets(&plan, config.as_ref(), &|what| env.ui.ask_secret(what))?;
-    confirm(env, &plan, args)?;
+    let secrets = match going.direction {
+        Direction::Forward => run::secrets(plan, config.as_ref(), &|what| env.ui.ask_secret(what))?,
+        // An undo gets no secrets but those of documents, which it does not need.
+        Direction::Back => BTreeMap::new(),
+    };
+    confirm(env, going)?;
 
     let home = std::env::var_os("HOME").map(PathBuf::from);
-    let earlier = if args.resume {
-        run::Earlier::Resume
-    } else {
-        run::Earlier::None
-    };
-    let state = State::open(&state_dir(&args.run, home.as_deref())?, &plan.digest, earlier)?;
+    let state = State::open(
+        &state_dir(going.run.state_dir.as_deref(), home.as_deref())?,
+        &plan.digest,
+        going.earlier,
+    )?;
     let operator = LocalOperator {
         assets,
         ..LocalOperator::new(
             &state,
             home.as_ref().map(|home| home.join(".mke")).ok_or_else(no_home)?,
-            args.run.config_out.as_ref().map(PathBuf::from),
+            going.run.config_out.as_ref().map(PathBuf::from),
         )
     };
     let ui = env.ui.clone();
@@ -58,31 +111,31 @@ pub fn run(env: &Env, args: &ApplyArgs) -> CommandResult {
             Some(ask),
         ),
     );
-    let width = width(&plan, args.parallelism);
+    let width = width(plan, going.parallelism);
     let runtime = run::runtime()?;
     let done = runtime.block_on(run::run(
         env,
         Run {
-            plan: &plan,
+            plan,
             transport: Arc::new(client),
             state,
             operator,
             secrets,
             width,
-            until: args.until.clone(),
-            direction: Direction::Forward,
+            until: going.until.map(str::to_owned),
+            direction: going.direction,
             settings: Settings::default(),
-            events: args.run.events.clone(),
+            events: going.run.events.clone(),
         },
     ))?;
     run::close(
         env,
-        &plan,
+        plan,
         &done,
         &run::Results {
-            plan: &args.plan,
-            config_out: args.run.config_out.as_deref(),
-            output: args.run.output.as_deref(),
+            plan: going.name,
+            config_out: going.run.config_out.as_deref(),
+            output: going.run.output.as_deref(),
         },
     )
 }
@@ -93,8 +146,9 @@ fn width(plan: &Plan, wanted: Option<u32>) -> u32 {
     wanted.map_or(planned, |wanted| wanted.min(planned))
 }
 
-fn confirm(env: &Env, plan: &Plan, args: &ApplyArgs) -> Result<(), CliError> {
-    if args.yes {
+fn confirm(env: &Env, going: &Going<'_>) -> Result<(), CliError> {
+    let plan = going.plan;
+    if going.yes {
         return Ok(());
     }
     let refused = |message: &str| CliError {
@@ -110,7 +164,11 @@ fn confirm(env: &Env, plan: &Plan, args: &ApplyArgs) -> Result<(), CliError> {
     env.ui
         .err(&crate::report::diff::summary(plan, &env.ui.style(Stream::Err)));
     let question = format!(
-        "\nApply the plan {} to {} hosts? The cluster is down while it runs. Type \"yes\": ",
+        "\n{} the plan {} on {} hosts? The cluster is down while that goes on. Type \"yes\": ",
+        match going.direction {
+            Direction::Forward => "Apply",
+            Direction::Back => "Undo",
+        },
         plan.digest,
         plan.spec.hosts.len()
     );
@@ -166,8 +224,8 @@ fn asset_files(plan: &Plan, given: &[(String, String)]) -> Result<BTreeMap<Strin
 }
 
 /// Where runs are kept.
-pub fn state_dir(args: &RunArgs, home: Option<&Path>) -> Result<PathBuf, CliError> {
-    if let Some(given) = &args.state_dir {
+pub fn state_dir(given: Option<&str>, home: Option<&Path>) -> Result<PathBuf, CliError> {
+    if let Some(given) = given {
         return Ok(PathBuf::from(given));
     }
     if let Some(state) = std::env::var_os("XDG_STATE_HOME").filter(|state| !state.is_empty()) {

@@ -11,8 +11,10 @@ pub mod init;
 pub mod man;
 pub mod plan;
 pub mod rehearse;
+pub mod rollback;
 pub mod schema;
 pub mod show;
+pub mod status;
 pub mod version;
 
 use super::error::CliError;

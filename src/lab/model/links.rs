@@ -46,6 +46,18 @@ pub fn of_mke_node(address: &str, interface: &str, pods: &[String]) -> BTreeMap<
     links
 }
 
+/// What Calico makes on a node, with the interface of one pod.
+pub fn of_calico(node: &str) -> BTreeMap<String, Link> {
+    let pod = format!("cali{}", &super::id(&format!("pod of {node}"))[..11]);
+    BTreeMap::from([
+        (
+            "vxlan.calico".to_owned(),
+            Link::new("vxlan", Some("192.168.7.0/32"), 1450),
+        ),
+        (pod, Link::new("veth", None, 1450)),
+    ])
+}
+
 /// What Docker makes when it starts.
 pub fn of_docker() -> BTreeMap<String, Link> {
     BTreeMap::from([

@@ -10,7 +10,7 @@ pub mod etcd;
 mod host;
 pub mod k0s;
 pub mod kube;
-mod links;
+pub(crate) mod links;
 mod netfilter;
 mod network;
 pub(crate) mod objects;
@@ -27,7 +27,7 @@ pub(crate) use netfilter::read as read_rules;
 pub use netfilter::{Backend, Chain, Netfilter, Table};
 pub use network::{Answer, Balancer, Server, Silence};
 pub use swarm::{Mode, NoSwarm, Node, Service, Swarm};
-pub use system::{Firewall, Listener, System};
+pub use system::{Disk, Firewall, Listener, System};
 pub use units::{Active, Enablement, Unit};
 
 pub(crate) use seed::{SeedFile, seed};

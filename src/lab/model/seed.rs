@@ -7,7 +7,7 @@ use super::host::{Engine, Host};
 use super::netfilter::{Backend, Netfilter};
 use super::network::Balancer;
 use super::swarm::{Mode, Node, Service, Swarm, task_container};
-use super::system::System;
+use super::system::{Disk, System};
 use super::{State, agents, id, links, objects, swarm_id, units};
 use crate::lab::error::LabError;
 use crate::model::Role;
@@ -203,6 +203,18 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
     Ok(Seed { state, files, mounts })
 }
 
+/// Kernel, firewall and disks as the facts have them.
+fn system(about: &HostFacts) -> System {
+    let mut system = System::of_docker_host(about.firewall.as_deref().unwrap_or_default());
+    for disk in about.filesystems.values() {
+        if let (Some(mount), Some(size), Some(free)) = (&disk.mount, disk.size_bytes, disk.free_bytes) {
+            let (size, free) = (size.0, free.0);
+            system.disks.insert(mount.clone(), Disk { size, free });
+        }
+    }
+    system
+}
+
 /// An administrator, two users, one of a directory, and the organisation that is always there.
 fn accounts() -> BTreeMap<String, Account> {
     let user = |name: &str| (name.to_owned(), Account::user(&accounts::bcrypt(name)));
@@ -266,7 +278,7 @@ fn host(
         },
         containers: BTreeMap::new(),
         images: BTreeMap::new(),
-        system: System::of_docker_host(about.firewall.as_deref().unwrap_or_default()),
+        system: system(about),
         netfilter: Netfilter::of_mke_node(match about.iptables.as_deref() {
             Some("legacy") => Backend::Legacy,
             _ => Backend::Nft,
@@ -470,8 +482,13 @@ fn files(mke3: &Mke3, host: &Host, facts: &Facts) -> Vec<SeedFile> {
     let root = host.engine.root.trim_start_matches('/').to_owned();
     if host.role == Role::Manager {
         for name in ["ca.pem", "cert.pem", "key.pem"] {
-            let path = format!("{root}/volumes/ucp-kv-certs/_data/{name}");
-            add(path, format!("{name} of etcd on {}\n", host.name), 0o600);
+            for (volume, of) in [
+                ("ucp-kv-certs", "etcd"),
+                ("ucp-auth-store-certs", "the auth store"),
+            ] {
+                let path = format!("{root}/volumes/{volume}/_data/{name}");
+                add(path, format!("{name} of {of} on {}\n", host.name), 0o600);
+            }
         }
     }
     let services = facts.cluster.user_services.iter().flatten();

@@ -15,7 +15,24 @@ pub struct System {
     pub firewall: Firewall,
     /// What transient units answer, by port.
     pub listeners: BTreeMap<u16, Listener>,
+    /// Disks by mount point.
+    pub disks: BTreeMap<String, Disk>,
 }
+
+/// A disk, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// Size.
+    pub size: u64,
+    /// Free for root.
+    pub free: u64,
+}
+
+/// What a host has where its facts do not tell.
+const ROOT: Disk = Disk {
+    size: 200 << 30,
+    free: 120 << 30,
+};
 
 /// A firewall of the distribution.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,7 +95,22 @@ impl System {
                 open: if active { open } else { BTreeSet::new() },
             },
             listeners: BTreeMap::new(),
+            disks: BTreeMap::from([("/".to_owned(), ROOT)]),
         }
+    }
+
+    /// The disk that holds a path, with its mount point.
+    pub fn disk_of(&self, path: &str) -> (&str, Disk) {
+        let holds = |mount: &str| {
+            let mount = mount.trim_end_matches('/');
+            path.strip_prefix(mount)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.disks
+            .iter()
+            .filter(|(mount, _)| holds(mount))
+            .max_by_key(|(mount, _)| mount.len())
+            .map_or(("/", ROOT), |(mount, disk)| (mount.as_str(), *disk))
     }
 
     /// Loads a module.

@@ -33,6 +33,8 @@ const FLAGS: &[Flag] = &[
     ("rev", '\0', true),
     ("consistency", '\0', true),
     ("hex", '\0', false),
+    ("order", '\0', true),
+    ("sort-by", '\0', true),
 ];
 
 /// One call of `etcdctl` in the container of a member.
@@ -375,6 +377,16 @@ impl Ctl<'_> {
                 .collect(),
         };
         let count = found.len();
+        match (parsed.value("sort-by"), parsed.value("order")) {
+            (None | Some("KEY"), None | Some("ASCEND")) => {}
+            (Some("MODIFY"), order @ (None | Some("ASCEND" | "DESCEND"))) => {
+                found.sort_by_key(|(_, entry)| entry.modified);
+                if order == Some("DESCEND") {
+                    found.reverse();
+                }
+            }
+            (by, order) => return Err(Failure::Unmodelled(format!("get sorted by {by:?} {order:?}"))),
+        }
         if let Some(limit) = parsed.value("limit").and_then(|limit| limit.parse().ok()) {
             let limit: usize = limit;
             if limit > 0 {

@@ -5,11 +5,13 @@
 
 mod args;
 mod curl;
+mod disk;
 mod docker;
 mod etcd;
 mod firewall;
 mod ip;
 mod iptables;
+mod journalctl;
 mod k0s;
 mod kernel;
 pub(crate) mod kubectl;
@@ -97,6 +99,7 @@ pub(crate) trait Tool: Sync {
 fn tools() -> Vec<&'static dyn Tool> {
     vec![
         &curl::Curl,
+        &disk::Df,
         &docker::Docker,
         &etcd::Etcdutl,
         &firewall::FirewallCmd,
@@ -120,11 +123,13 @@ fn tools() -> Vec<&'static dyn Tool> {
         &iptables::Iptables("iptables-nft-save"),
         &iptables::Iptables("iptables-restore"),
         &iptables::Iptables("iptables-save"),
+        &journalctl::Journalctl,
         &k0s::K0s,
         &kernel::Modprobe,
         &kernel::Sysctl,
         &openssl::Openssl,
         &systemctl::Systemctl,
+        &systemd_run::SocketActivate,
         &systemd_run::SystemdRun,
     ]
 }

@@ -12,6 +12,19 @@ pub(super) struct SystemdRun;
 /// What a listener is asked when it starts, to know what it will answer.
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: lab\r\nAccept: */*\r\n\r\n";
 
+/// What listens in a transient unit. Nobody calls it otherwise.
+pub(super) struct SocketActivate;
+
+impl Tool for SocketActivate {
+    fn name(&self) -> &'static str {
+        "systemd-socket-activate"
+    }
+
+    fn run(&self, _: &Invocation<'_>, _: &mut dyn Caller) -> Result<u8, Failure> {
+        Err(Failure::Unmodelled("a listener outside a unit".to_owned()))
+    }
+}
+
 impl Tool for SystemdRun {
     fn name(&self) -> &'static str {
         "systemd-run"

@@ -15,10 +15,9 @@ pub(crate) use wire::FileOp;
 #[rustfmt::skip]
 pub const STAND_INS: &[&str] = &[
     "curl",
+    "df",
     "docker",
     "firewall-cmd",
-    "modprobe",
-    "openssl",
     "ip",
     "ip6tables",
     "ip6tables-legacy",
@@ -38,10 +37,14 @@ pub const STAND_INS: &[&str] = &[
     "iptables-nft-save",
     "iptables-restore",
     "iptables-save",
+    "journalctl",
+    "modprobe",
+    "openssl",
     "sudo",
     "sysctl",
     "systemctl",
     "systemd-run",
+    "systemd-socket-activate",
     "ufw",
 ];
 

@@ -8,7 +8,7 @@ use mkectl::apply::book::Book;
 use mkectl::model::{Effect, Outcome, Spec};
 use mkectl::report::upgrade_summary::render;
 
-/// The example of the documentation of MKE 4k 4.1.
+/// The example of the documentation of MKE 4k 4.1, in its later wording: earlier pages have `MKE3 ports`.
 const EXAMPLE: &str = "\
 Upgrade Summary
 ---------------

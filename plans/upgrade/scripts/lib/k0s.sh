@@ -151,6 +151,15 @@ end
     base64 <"$MKECTL_WORK/no-token" | tr -d '\n' | replace /etc/k0s/k0stoken 0600
 }
 
+# The token that was placed is not there any more.
+token_forgotten() {
+    [ -e /etc/k0s/k0stoken ] && [ -e "${TOKEN_FILE:-}" ] || return 0
+    hash_file /etc/k0s/k0stoken
+    _placed=$sha256
+    hash_file "$TOKEN_FILE"
+    [ "$sha256" != "$_placed" ]
+}
+
 # FILE: it is the CA of this cluster.
 right_ca() {
     hash_file "$1"

@@ -178,7 +178,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::About;
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     #[test]
     fn what_a_member_knows_of_itself_is_read_back() {

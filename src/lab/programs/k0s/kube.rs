@@ -3,10 +3,13 @@
 use super::{DATA_DIR, refuse};
 use crate::lab::model::State;
 use crate::lab::model::kube::{Api, User};
-use crate::lab::programs::kubectl::{Request, Target, refused, run};
+use crate::lab::programs::kubectl::{Request, Target, mke3, refused, run};
 use crate::lab::programs::{Caller, Failure, Invocation};
 use data_encoding::BASE64;
 use serde_json::Value;
+
+/// Where every node of MKE 3 reaches its API servers.
+const MKE3_PROXY: &str = "127.0.0.1:6444";
 
 pub(super) fn kubectl(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Failure> {
     let mut arguments = call.argv[2..].to_vec();
@@ -59,6 +62,12 @@ fn reach(state: &mut State, host: &str, target: &Target, request: &mut Request<'
     let place = server
         .trim_start_matches("https://")
         .trim_start_matches("http://");
+    if place == MKE3_PROXY {
+        if !state.runs(host, "ucp-proxy") {
+            return Err(refused(place));
+        }
+        return mke3(state, target, request);
+    }
     let behind = if place.starts_with("localhost:") || place.starts_with("127.0.0.1:") {
         state.k0s_api(host).map(|_| host.to_owned())
     } else {

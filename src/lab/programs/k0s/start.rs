@@ -4,7 +4,8 @@ use super::install::{RUNNING, arguments};
 use super::{CONFIG, DATA_DIR, pki};
 use crate::lab::model::etcd::Store;
 use crate::lab::model::k0s::{About, Cluster, Config, Keys, Member, Process, TokenFile, user};
-use crate::lab::model::{Active, State, id};
+use crate::lab::model::kube::controllers::network_up;
+use crate::lab::model::{Active, State, id, links};
 use crate::lab::programs::args::{Flag, Parsed, parse};
 use crate::lab::programs::{Caller, Failure, Invocation};
 use crate::lab::tools::FileOp;
@@ -15,6 +16,17 @@ const RESTART: u64 = 4;
 
 /// The binary that units start.
 const BINARY: &str = "/usr/local/bin/k0s";
+
+/// Mounts the volume of a pod, starts what runs in it, and above that its shim, unless they are there.
+const POD: &str = r#"
+volume=$1/pods/of-k0s/volumes/kubernetes.io~projected/token
+grep -q " $volume " /proc/self/mountinfo || { mkdir -p "$volume" && mount -t tmpfs tmpfs "$volume"; } || exit 1
+mkdir -p /run/k0s || exit 1
+if [ -e /run/k0s/shim.pid ] && kill -0 "$(cat /run/k0s/shim.pid)" 2>/dev/null; then exit 0; fi
+setsid sh -c 'cd "$0" && sleep 1000000 & wait' "$volume" containerd-shim-runc-v2 -namespace k8s.io -id pod \
+    -address /run/k0s/containerd.sock </dev/null >/dev/null 2>&1 &
+echo $! >/run/k0s/shim.pid
+"#;
 
 /// `https://172.31.0.11:2380`.
 pub(super) fn peer_url(address: &str) -> String {
@@ -61,7 +73,37 @@ pub(crate) fn catch_up(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result
             .map(|unit| unit.name.clone())
             .collect()
     };
-    due.iter().try_for_each(|unit| start(call, caller, unit))
+    due.iter().try_for_each(|unit| start(call, caller, unit))?;
+    network(call, caller)
+}
+
+/// What Calico's pod leaves on a host once it runs there.
+fn network(call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<(), Failure> {
+    const CONFIGURATION: &str = "/etc/cni/net.d/10-calico.conflist";
+    let up = {
+        let mut state = call.cluster.state();
+        let Some((node, cluster)) = state
+            .k0s_on(call.host)
+            .and_then(|process| Some((process.node.clone()?, process.cluster.clone())))
+        else {
+            return Ok(());
+        };
+        let up = state.k0s_nodes(&cluster).contains_key(&node)
+            && state.with_k0s(&cluster, |api| network_up(api, &node)) == Some(true);
+        if let (true, Some(host)) = (up, state.hosts.get_mut(call.host)) {
+            host.links.extend(links::of_calico(&node));
+        }
+        up
+    };
+    if up && !caller.exists(CONFIGURATION)? {
+        caller.change(FileOp::MakeDirectory("/etc/cni/net.d".to_owned()))?;
+        caller.change(FileOp::Write {
+            path: CONFIGURATION.to_owned(),
+            bytes: b"{\"name\": \"k8s-pod-network\", \"cniVersion\": \"0.3.1\"}\n".to_vec(),
+            mode: 0o600,
+        })?;
+    }
+    Ok(())
 }
 
 /// Starts the unit. As the real one it is active as soon as the process is there; what goes wrong then is in its journal.
@@ -581,5 +623,10 @@ fn kubelet_files(caller: &mut dyn Caller, process: &Process) -> Result<(), Failu
             mode: 0o600,
         })?;
     }
+    // A pod with a volume, and the shim that outlives k0s: real processes and mounts of the host.
+    caller.change(FileOp::Run {
+        argv: ["sh", "-c", POD, "sh", kubelet_root].map(str::to_owned).into(),
+        input: Vec::new(),
+    })?;
     Ok(())
 }

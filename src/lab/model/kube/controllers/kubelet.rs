@@ -18,6 +18,12 @@ pub fn network_up(api: &Api<'_>, node: &str) -> bool {
 
 /// Marks a pod as running and ready.
 pub fn make_live(pod: &mut Value, time: &str) {
+    if text(pod, &["status", "phase"]) == "Running"
+        && crate::lab::model::kube::condition(pod, "Ready")
+        && field(pod, &["status", "containerStatuses"]).is_some()
+    {
+        return;
+    }
     pod["status"]["phase"] = json!("Running");
     if field(pod, &["status", "startTime"]).is_none() {
         pod["status"]["startTime"] = json!(time);

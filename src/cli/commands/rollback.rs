@@ -1,0 +1,27 @@
+//! `mkectl rollback`: undo what a plan did, as its journal has it.
+
+use super::apply;
+use crate::cli::args::RollbackArgs;
+use crate::cli::run::{self, Earlier};
+use crate::cli::{CommandResult, Env};
+use crate::apply::engine::Direction;
+
+pub fn run(env: &Env, args: &RollbackArgs) -> CommandResult {
+    let plan = super::load_plan(&args.plan)?;
+    run::applyable(&plan)?;
+    apply::go(
+        env,
+        &apply::Going {
+            name: &args.plan,
+            plan: &plan,
+            yes: args.yes,
+            earlier: Earlier::Resume,
+            direction: Direction::Back,
+            parallelism: args.parallelism,
+            until: None,
+            mke3_config: args.mke3_config.as_deref(),
+            assets: None,
+            run: &args.run,
+        },
+    )
+}
