@@ -24,6 +24,7 @@ mod scripts;
 mod scripts_k0s;
 mod scripts_prepare;
 mod scripts_quiesce;
+mod scripts_store;
 mod settings;
 mod size;
 mod source;

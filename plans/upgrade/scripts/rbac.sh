@@ -86,9 +86,13 @@ verify() {
     list_objects || later "cannot list what was created"
     count_wanted
     [ "$(grep -c . "$MKECTL_WORK/objects")" -ge "$wanted" ] ||
-        fail "of $wanted users, groups and grants only these are there: $(cut -d ' ' -f 1-12 "$MKECTL_WORK/objects" | tr -s ' ')"
+        fail "of $wanted users, groups and grants only these are there: $(awk '{ print $1, $3 }' "$MKECTL_WORK/objects" | tr '\n' ';')"
     if awk -v owner="$owner" '$4 != owner { found = 1 } END { exit !found }' "$MKECTL_WORK/objects"; then
         fail "not all users, groups and grants are marked as created by $owner"
     fi
+    # Users without a password at all have no hash to look at.
+    grep -q '^hash: ' "$RBAC" || return 0
+    hashes=$(kube get passwords.dex.coreos.com --all-namespaces -o 'jsonpath={.items[*].hash}') || later "cannot read the users"
+    case $hashes in *mkectl-secret*) fail "a user was created without a password" ;; esac
 }
 . lib/main.sh

@@ -25,7 +25,7 @@ impl Kube<'_> {
     }
 
     /// Where a document goes.
-    fn place(&self, object: &mut Value, resource: &Resource) -> Result<(), Failure> {
+    pub(super) fn place(&self, object: &mut Value, resource: &Resource) -> Result<(), Failure> {
         if !resource.namespaced {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use super::output::Style;
 use super::{Kube, failed};
-use crate::lab::model::kube::{Ask, Resource, field, labels, labels_match, name, parse_selector};
+use crate::lab::model::kube::{Ask, Resource, field, labels, labels_match, name, namespace, parse_selector};
 use crate::lab::programs::Failure;
 use serde_json::{Value, json};
 
@@ -102,19 +102,17 @@ impl Kube<'_> {
         if self.parsed.has("watch") {
             return Err(Failure::Unmodelled("kubectl get --watch".to_owned()));
         }
-        let meant = if self.parsed.value("filename").is_some() {
-            let mut meant = Vec::new();
-            for (_, object) in self.documents()? {
-                let resource = self
-                    .with(|api, _| api.resource_of(&object))?
-                    .map_err(|refusal| failed(&refusal))?;
-                meant.push((resource, vec![name(&object).to_owned()]));
-            }
-            meant
+        let from_files = self.parsed.value("filename").is_some();
+        let meant = if from_files {
+            Vec::new()
         } else {
             self.meant(words)?
         };
-        let (mut found, missing) = self.find(&meant)?;
+        let (mut found, missing) = if from_files {
+            self.of_files()?
+        } else {
+            self.find(&meant)?
+        };
         if let Some(path) = self.parsed.value("sort-by").map(str::to_owned) {
             found.sort_by_key(|(_, object)| super::jsonpath::render(&path, object).unwrap_or_default());
         }
@@ -125,7 +123,11 @@ impl Kube<'_> {
             everywhere: self.parsed.has("all-namespaces"),
             labels: self.parsed.has("show-labels"),
             managed: self.parsed.has("show-managed-fields"),
-            single: meant.len() == 1 && meant[0].1.len() == 1,
+            single: if from_files {
+                found.len() + missing.len() == 1
+            } else {
+                meant.len() == 1 && meant[0].1.len() == 1
+            },
             kinds: meant.len() > 1,
         };
         if found.is_empty() && missing.is_empty() && matches!(style.format, None | Some("wide")) {
@@ -144,6 +146,29 @@ impl Kube<'_> {
             self.print(&found, &style)?;
         }
         self.tell(missing)
+    }
+
+    /// The objects that files name, as they are now.
+    fn of_files(&mut self) -> Result<(Vec<(Resource, Value)>, Vec<Failure>), Failure> {
+        let ignore = self.parsed.has("ignore-not-found");
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for (_, mut object) in self.documents()? {
+            let resource = self
+                .with(|api, _| api.resource_of(&object))?
+                .map_err(|refusal| failed(&refusal))?;
+            self.place(&mut object, &resource)?;
+            let live = self.with(|api, user| {
+                let (place, of) = (namespace(&object), name(&object));
+                Kube::permitted(api, user, "get", &resource, place, of)?;
+                api.get(&resource, place, of).map_err(|refusal| failed(&refusal))
+            })?;
+            match live {
+                Ok(live) => found.push((resource, live)),
+                Err(Failure::Real(text, _)) if ignore && text.contains("NotFound") => {}
+                Err(failure) => missing.push(failure),
+            }
+        }
+        Ok((found, missing))
     }
 
     /// Prints what could not be done, and ends with 1 when there is any of it.

@@ -1,0 +1,370 @@
+//! The scripts that work on objects, on a first controller and a worker that joins it: in all verbs and twice, what they
+//! must refuse, and that the cluster then holds what it held.
+
+use crate::support::repo;
+use mkectl::lab::model::kube;
+use mkectl::lab::{Isolation, Lab, Options, assets};
+use mkectl::source::facts::Facts;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+const LEAD: &str = "manager-01";
+const WORKER: &str = "worker-01";
+const ACTIONS: &str = "/var/lib/mkectl/0123456789abcdef/actions";
+const KUBE: &str = "/usr/local/bin/k0s kubectl";
+
+/// A script as a plan has it, with what it includes.
+fn script(name: &str) -> String {
+    let read = |path: &str| fs::read_to_string(repo(&format!("plans/upgrade/scripts/{path}"))).unwrap();
+    read(name)
+        .lines()
+        .map(|line| match line.strip_prefix(". ") {
+            Some(path) => read(path),
+            None => format!("{line}\n"),
+        })
+        .collect()
+}
+
+/// A file of the plan of `three-managers` that holds some text.
+fn planned(text: &str) -> Vec<u8> {
+    let plan = fs::read(repo("plans/examples/three-managers.json")).unwrap();
+    let plan: serde_json::Value = serde_json::from_slice(&plan).unwrap();
+    let files = plan["spec"]["files"].as_object().unwrap();
+    let found = files.values().find(|file| file.as_str().unwrap().contains(text));
+    found.unwrap().as_str().unwrap().as_bytes().to_vec()
+}
+
+struct Stage {
+    lab: Lab,
+    env: BTreeMap<String, String>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Stage {
+    fn new() -> Stage {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let bytes = fs::read(repo("testdata/clusters/three-managers/facts.json")).unwrap();
+        let mut facts = Facts::parse("facts.json", &bytes).unwrap();
+        facts
+            .hosts
+            .retain(|host| [LEAD, WORKER].contains(&host.hostname.as_deref().unwrap()));
+        let options = Options {
+            directory: std::env::temp_dir(),
+            binary: PathBuf::from(env!("CARGO_BIN_EXE_mkectl")),
+            isolation: Isolation::best(),
+            tick: Some(Duration::from_millis(20)),
+            roles: BTreeMap::new(),
+        };
+        let lab = runtime.block_on(Lab::from_facts(&facts, &options)).unwrap();
+        let work = |action: &str| format!("{ACTIONS}/{action}.sh/out/saved");
+        let env = [
+            ("CALICO", "/tmp/calico.yaml"),
+            ("CHART_REGISTRY", "oci://registry.example.com/mke"),
+            ("CLUSTER_DNS", "10.96.0.10"),
+            ("CORDONED_BEFORE", "/tmp/empty"),
+            ("DATA_DIR", "/var/lib/k0s"),
+            ("DOCKER_ROOT", "/var/lib/docker"),
+            ("ETCDUTL", "/.lab/bin/etcdutl"),
+            ("EXTERNAL_ADDRESS", "mke.example.com"),
+            ("HASHES", "/tmp/hashes"),
+            ("IMAGE_REGISTRY", "registry.example.com/mke"),
+            ("INVENTORY", "/tmp/inventory.tar"),
+            ("K0S", "/var/lib/mkectl/k0s"),
+            ("K0S_CONFIG", "/tmp/k0s.yaml"),
+            ("KEY_LIST", "/tmp/key-list"),
+            ("KUBELET_ROOT", "/var/lib/kubelet"),
+            ("MANAGERS", LEAD),
+            ("MKE4_CONFIG", "/tmp/mke4.yaml"),
+            ("OBJECTS", "/tmp/objects.txt"),
+            ("PROFILE", "mke4k-worker"),
+            ("RBAC", "/tmp/rbac.yaml"),
+            ("REMOVED", &work("clear-mke3-objects")),
+            ("SAVED", &work("hold-webhooks")),
+            ("SNAPSHOT", "/tmp/final.db"),
+        ];
+        let env = env
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        Stage {
+            lab,
+            env,
+            _runtime: runtime,
+        }
+    }
+
+    fn sh(&self, host: &str, line: &str, input: &[u8]) -> (i32, String) {
+        let mut child = self
+            .lab
+            .entry(host)
+            .unwrap()
+            .command(["sh", "-c", line])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It may end before it has read everything.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.code().unwrap_or(-1), text)
+    }
+
+    #[track_caller]
+    fn ok(&self, host: &str, line: &str) -> String {
+        let (status, text) = self.sh(host, line, b"");
+        assert_eq!(status, 0, "{line}: {text}");
+        text
+    }
+
+    fn write(&self, host: &str, path: &str, bytes: &[u8]) {
+        let line = format!(
+            "mkdir -p {} && cat >{path} && chmod 755 {path}",
+            path.rsplit_once('/').unwrap().0
+        );
+        assert_eq!(self.sh(host, &line, bytes).0, 0);
+    }
+
+    fn call(&self, host: &str, name: &str, verb: &str, more: &[(&str, &str)]) -> (i32, String) {
+        let home = format!("{ACTIONS}/{name}.sh");
+        self.write(
+            host,
+            &format!("{home}/script"),
+            script(&format!("{name}.sh")).as_bytes(),
+        );
+        let address = self.lab.state().hosts[host].address.clone();
+        let mut line = format!(
+            "mkdir -p {home}/work {home}/out && cd / && umask 077 && env MKECTL_OUT={home}/out MKECTL_WORK={home}/work \
+             MKECTL_POLL=0.05 MKECTL_DEADLINE=60 LC_ALL=C NODE_NAME={host} NODE_IP={address}"
+        );
+        let given = self
+            .env
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in given.chain(more.iter().copied()) {
+            line.push_str(&format!(" {name}='{value}'"));
+        }
+        self.sh(host, &format!("{line} sh {home}/script {verb}"), b"")
+    }
+
+    #[track_caller]
+    fn expect(&self, host: &str, name: &str, verb: &str, more: &[(&str, &str)], status: i32) -> String {
+        let (got, text) = self.call(host, name, verb, more);
+        assert_eq!(got, status, "{name} {verb}: {text}");
+        text
+    }
+
+    /// A probe before and after, everything twice, and no complaint of the check.
+    #[track_caller]
+    fn whole(&self, name: &str, more: &[(&str, &str)]) {
+        self.expect(LEAD, name, "probe", more, 11);
+        self.expect(LEAD, name, "run", more, 0);
+        self.expect(LEAD, name, "run", more, 0);
+        if script(&format!("{name}.sh")).contains("\nverify()") {
+            self.expect(LEAD, name, "verify", more, 0);
+        }
+        self.expect(LEAD, name, "probe", more, 10);
+    }
+
+    fn out(&self, name: &str, output: &str) -> String {
+        self.ok(LEAD, &format!("cat {ACTIONS}/{name}.sh/out/{output}"))
+    }
+}
+
+/// What earlier actions hand on: snapshot, keys, inventory, hashes. Then MKE 3 stops.
+fn prepare(stage: &Stage) -> (String, String) {
+    let store = stage.lab.state().etcd.store.clone();
+    let keys: String = store
+        .range("/registry/")
+        .map(|(key, _)| format!("{key}\n"))
+        .collect();
+    let versions = assets::Versions {
+        k0s: "v1.32.11+k0s.0",
+        etcd: "3.5.25",
+        calico: "v3.30.200",
+        mke: "4.1.5",
+    };
+    let assets = assets::assets(&versions);
+    for (path, bytes) in [
+        ("/tmp/final.db", store.snapshot()),
+        ("/tmp/key-list", keys.into_bytes()),
+        ("/tmp/empty", Vec::new()),
+        ("/tmp/k0s.yaml", planned("node-lifecycle-controller")),
+        ("/tmp/calico.yaml", planned("linuxDataplane: Iptables\n    mtu")),
+        ("/tmp/objects.txt", planned("daemonsets/kube-system/calico-node")),
+        ("/tmp/mke4.yaml", planned("kind: MkeConfig")),
+        ("/tmp/rbac.yaml", planned("dex.coreos.com/v1")),
+        (
+            "/tmp/hashes",
+            b"admin $2a$10$abc\nbob $2b$10$def\nbill {SHA256}x\n".to_vec(),
+        ),
+        ("/tmp/calico.tgz", assets["calico-chart"].clone()),
+        ("/tmp/mke.tgz", assets["mke-operator-chart"].clone()),
+        ("/var/lib/mkectl/k0s", assets["k0s"].clone()),
+    ] {
+        stage.write(LEAD, path, &bytes);
+        stage.write(WORKER, path, &bytes);
+    }
+    stage.ok(
+        LEAD,
+        "mkdir /tmp/k && cd /tmp/k && cp /var/lib/docker/volumes/ucp-node-certs/_data/service_account_key.pem sa.key && \
+         openssl pkey -in sa.key -pubout -out sa.pub && tar -cf /tmp/keys.tar *",
+    );
+    let names = "{range .items[*]}{.metadata.namespace}{\" \"}{.metadata.name}{\" \"}";
+    for (kind, rest) in [
+        (
+            "deployments",
+            "{.spec.replicas}{\" \"}{.status.readyReplicas}{\"\\n\"}{end}",
+        ),
+        (
+            "statefulsets",
+            "{.spec.replicas}{\" \"}{.status.readyReplicas}{\"\\n\"}{end}",
+        ),
+        (
+            "daemonsets",
+            "{.status.desiredNumberScheduled}{\" \"}{.status.numberReady}{\"\\n\"}{end}",
+        ),
+        ("jobs", "{\"\\n\"}{end}"),
+        ("cronjobs", "{\"\\n\"}{end}"),
+    ] {
+        let get = format!("docker exec ucp-kube-apiserver kubectl get {kind} -A -o 'jsonpath={names}{rest}'");
+        stage.ok(
+            LEAD,
+            &format!("mkdir -p /tmp/inv && {get} | sort >/tmp/inv/{kind}"),
+        );
+    }
+    stage.ok(
+        LEAD,
+        "docker exec ucp-kube-apiserver kubectl get nodes \
+         -o 'jsonpath={range .items[*]}{.metadata.name}{\" \"}{.metadata.uid}{\"\\n\"}{end}' | sort >/tmp/inv/nodes && \
+         tar -cf /tmp/inventory.tar -C /tmp/inv .",
+    );
+    for host in [LEAD, WORKER] {
+        stage.ok(
+            host,
+            "systemctl stop docker.socket docker.service && cd /etc/cni/net.d && for file in *; do mv $file $file.aside; done",
+        );
+    }
+    (store.revision().to_string(), store.total_keys().to_string())
+}
+
+#[test]
+fn objects_survive_and_others_are_left_alone() {
+    let stage = Stage::new();
+    let (revision, total) = prepare(&stage);
+    let keys = [
+        ("KEYS", "/tmp/keys.tar"),
+        ("REVISION", revision.as_str()),
+        ("PROFILE", "mke4k-controller"),
+    ];
+    stage.expect(LEAD, "place-pki", "run", &keys, 0);
+    stage.expect(
+        LEAD,
+        "restore-etcd",
+        "run",
+        &[("KEYS", &total), ("REVISION", &revision)],
+        0,
+    );
+    stage.expect(LEAD, "start-lead", "run", &keys, 0);
+
+    // Nothing lets pods in before webhooks are held, and Calico can have none before.
+    let calico = [("CHART", "/tmp/calico.tgz")];
+    stage.whole("node-labels", &[]);
+    assert!(
+        stage
+            .ok(LEAD, &format!("{KUBE} get nodes"))
+            .contains("Ready,SchedulingDisabled")
+    );
+    stage.whole("hold-webhooks", &[]);
+    stage.whole("clear-mke3-objects", &[]);
+    stage.whole("kube-dns-ip", &[]);
+    stage.whole("calico", &calico);
+
+    let address = stage.lab.state().hosts[LEAD].address.clone();
+    stage.expect(
+        LEAD,
+        "mint-token",
+        "run",
+        &[("ROLE", "worker"), ("JOIN_ADDRESS", &address)],
+        0,
+    );
+    stage.write(WORKER, "/run/token", stage.out("mint-token", "token").as_bytes());
+    let (id, ca) = (
+        stage.out("mint-token", "token-id"),
+        stage.out("start-lead", "ca-hash"),
+    );
+    let token = [
+        ("TOKEN_FILE", "/run/token"),
+        ("TOKEN_ID", id.trim()),
+        ("CA_HASH", ca.trim()),
+    ];
+    stage.expect(WORKER, "join-worker", "run", &token, 0);
+    stage.whole("restore-webhooks", &[]);
+
+    stage.expect(LEAD, "platform-crds", "run", &[], 0);
+    let chart = [("CHART", "/tmp/mke.tgz")];
+    stage.expect(LEAD, "mke4k", "undo", &chart, 0);
+    stage.whole("mke4k", &chart);
+    stage.expect(LEAD, "mke4k", "undo", &chart, 0);
+    stage.expect(LEAD, "mke4k", "undo", &chart, 0);
+    let theirs = stage.expect(LEAD, "platform-crds", "run", &[], 78);
+    assert!(theirs.contains("the namespace mke"), "{theirs}");
+    stage.whole("mke4k", &chart);
+    stage.whole("rbac", &[]);
+    let hashes = stage.ok(
+        LEAD,
+        &format!("{KUBE} -n mke get passwords -o 'jsonpath={{.items[*].hash}}'"),
+    );
+    assert_eq!(hashes, "JDJhJDEwJGFiYw== JDJiJDEwJGRlZg==");
+
+    let before = [("STATE", "/tmp/state.tar")];
+    for host in [LEAD, WORKER] {
+        stage.ok(host, "mkdir -p /tmp/s/before && echo 'ucp-node-certs holds data' >/tmp/s/before/volumes && tar -cf /tmp/state.tar -C /tmp/s before");
+        stage.expect(host, "verify", "run", &before, 0);
+        stage.expect(host, "verify", "verify", &before, 0);
+    }
+    let said = stage.expect(LEAD, "verify-cluster", "run", &[], 0);
+    assert!(
+        said.contains("gets in with its old token") && said.contains("are refused"),
+        "{said}"
+    );
+    stage.expect(LEAD, "verify-cluster", "verify", &[], 0);
+
+    // What is lost is missed, and what is another's is not touched.
+    stage.ok(LEAD, &format!("{KUBE} -n shop delete secret db-password"));
+    stage.ok(
+        LEAD,
+        &format!("{KUBE} -n shop delete pod importer --force --grace-period=0"),
+    );
+    let said = stage.expect(LEAD, "verify-cluster", "run", &[], 1);
+    assert!(
+        said.contains("secrets shop/db-password is missing")
+            && said.contains("pods shop/importer is missing"),
+        "{said}"
+    );
+    stage.expect(LEAD, "verify-cluster", "verify", &[], 1);
+    stage.ok(
+        LEAD,
+        &format!("{KUBE} label clusterrole fullcontrol app.kubernetes.io/managed-by-"),
+    );
+    let said = stage.expect(LEAD, "rbac", "run", &[], 78);
+    assert!(said.contains("fullcontrol"), "{said}");
+
+    let state = stage.lab.state();
+    assert!(state.unmodelled.is_empty(), "{:?}", state.unmodelled);
+    drop(state);
+    let mut state = stage.lab.state();
+    let cluster = state.k0s_on(LEAD).unwrap().cluster.clone();
+    let hooks = state
+        .with_k0s(&cluster, |api| api.all("validatingwebhookconfigurations"))
+        .unwrap();
+    assert_eq!(kube::name(&hooks[0]), "guard");
+}
