@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 /// Objects that words of a command line mean: a resource, with names or none for all of it.
 pub(super) type Meant = (Resource, Vec<String>);
 
+/// Objects that are there, and what is to be told of the others.
+pub(super) type Found = (Vec<(Resource, Value)>, Vec<Failure>);
+
 impl Kube<'_> {
     /// Reads `pods a b`, `pod/a node/b`, `pods,nodes`.
     pub(super) fn meant(&mut self, words: &[&str]) -> Result<Vec<Meant>, Failure> {
@@ -44,10 +47,7 @@ impl Kube<'_> {
     }
 
     /// The objects that are meant, as flags narrow them down; what is not there is told.
-    pub(super) fn find(
-        &mut self,
-        meant: &[Meant],
-    ) -> Result<(Vec<(Resource, Value)>, Vec<Failure>), Failure> {
+    pub(super) fn find(&mut self, meant: &[Meant]) -> Result<Found, Failure> {
         let place = self.namespace();
         let everywhere = self.parsed.has("all-namespaces");
         let selector = match self.parsed.value("selector") {
@@ -149,7 +149,7 @@ impl Kube<'_> {
     }
 
     /// The objects that files name, as they are now.
-    fn of_files(&mut self) -> Result<(Vec<(Resource, Value)>, Vec<Failure>), Failure> {
+    fn of_files(&mut self) -> Result<Found, Failure> {
         let ignore = self.parsed.has("ignore-not-found");
         let (mut found, mut missing) = (Vec::new(), Vec::new());
         for (_, mut object) in self.documents()? {
