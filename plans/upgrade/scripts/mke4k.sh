@@ -42,7 +42,9 @@ run() {
     read_chart "$CHART"
     read_name
     # By name, and not the file of this host: any controller may be the one that installs charts.
-    install_chart "$chart_name" "${CHART_REGISTRY%/}/$chart_name" mke </dev/null
+    # Where Mirantis has its charts: the default of spec.registries.chartRegistry in the MKE 4k configuration.
+    registry=${CHART_REGISTRY:-oci://registry.mirantis.com/mke}
+    install_chart "$chart_name" "${registry%/}/$chart_name" mke </dev/null
     wait_for "k0s to install the operator of MKE 4k" chart_installed "$chart_name"
     wait_for "the operator's definitions" defined
     kube apply --server-side --force-conflicts --field-manager=mkectl -f "$MKE4_CONFIG" ||
