@@ -181,6 +181,8 @@ impl Lab {
             let cluster = cluster.clone();
             tokio::spawn(async move {
                 let mut clock = tokio::time::interval(every);
+                // A tick that took long is not made up for: time passes slower then.
+                clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
                 loop {
                     clock.tick().await;
                     cluster.tick();

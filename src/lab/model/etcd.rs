@@ -4,6 +4,7 @@ use super::State;
 use super::kube::{Api, set_condition};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 /// First line of a snapshot.
 const MAGIC: &str = "mkectl lab etcd 3\n";
@@ -22,6 +23,41 @@ pub struct Entry {
     pub modified: u64,
     /// Changes since its creation, from 1.
     pub version: u64,
+    read: Read,
+}
+
+/// The value as JSON, once somebody asked for it: controllers look at every object at every tick.
+#[derive(Debug, Default)]
+struct Read(OnceLock<Option<Arc<Value>>>);
+
+impl Clone for Read {
+    fn clone(&self) -> Read {
+        let read = OnceLock::new();
+        if let Some(known) = self.0.get() {
+            // It is new, so nobody was faster.
+            let _ = read.set(known.clone());
+        }
+        Read(read)
+    }
+}
+
+impl PartialEq for Read {
+    /// It follows from the bytes.
+    fn eq(&self, _: &Read) -> bool {
+        true
+    }
+}
+
+impl Eq for Read {}
+
+impl Entry {
+    /// The value, where it is JSON.
+    pub fn value(&self) -> Option<&Value> {
+        self.read
+            .0
+            .get_or_init(|| serde_json::from_slice(&self.bytes).ok().map(Arc::new))
+            .as_deref()
+    }
 }
 
 /// A store. All members of a cluster have the same one, so there is one value for all of them.
@@ -96,7 +132,9 @@ impl Store {
             created: revision,
             modified: revision,
             version: 0,
+            read: Read::default(),
         });
+        entry.read = Read::default();
         entry.bytes = bytes;
         entry.modified = revision;
         entry.version += 1;
@@ -214,6 +252,7 @@ fn read(bytes: &[u8]) -> Option<Store> {
             created,
             modified,
             version,
+            read: Read::default(),
         };
         keys.insert(name, entry);
         rest = after.get(value + 1..)?;

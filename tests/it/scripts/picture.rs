@@ -30,7 +30,10 @@ impl Picture {
             // A directory that was made and holds only what lies aside.
             let only_aside = |path: &str| {
                 let below = format!("{path}/");
-                let mut held = changes.iter().filter(|other| other.path.starts_with(&below)).peekable();
+                let mut held = changes
+                    .iter()
+                    .filter(|other| other.path.starts_with(&below))
+                    .peekable();
                 held.peek().is_some() && held.all(|other| other.path.contains(".mkectl-"))
             };
             for change in &changes {

@@ -110,8 +110,7 @@ const DEFINITIONS: &str = "/registry/apiextensions.k8s.io/customresourcedefiniti
 fn custom(store: &Store) -> impl Iterator<Item = Resource> {
     store
         .range(DEFINITIONS)
-        .filter_map(|(_, entry)| serde_json::from_slice(&entry.bytes).ok())
-        .filter_map(|crd: Value| of_definition(&crd))
+        .filter_map(|(_, entry)| of_definition(entry.value()?))
 }
 
 /// All resources, in the order that discovery lists them.
@@ -155,8 +154,7 @@ pub fn named(store: &Store, word: &str) -> Option<Resource> {
     }
     let by_name = store
         .get(&format!("{DEFINITIONS}{lower}"))
-        .and_then(|entry| serde_json::from_slice(&entry.bytes).ok())
-        .and_then(|crd: Value| of_definition(&crd));
+        .and_then(|entry| of_definition(entry.value()?));
     by_name.or_else(|| custom(store).find(|resource| resource.is(&lower)))
 }
 

@@ -242,7 +242,7 @@ impl<'a> Api<'a> {
     }
 
     fn whole(&self, resource: &Resource, entry: &super::etcd::Entry) -> Option<Value> {
-        let mut object: Value = serde_json::from_slice(&entry.bytes).ok()?;
+        let mut object = entry.value()?.clone();
         let map = object.as_object_mut()?;
         map.insert("apiVersion".to_owned(), json!(resource.api_version()));
         map.insert("kind".to_owned(), json!(resource.kind));
