@@ -213,6 +213,7 @@ fn empty() -> Spec {
         assets: Vec::new(),
         documents: Vec::new(),
         files: BTreeMap::new(),
+        runner: String::new(),
         scripts: BTreeMap::new(),
         stages: Vec::new(),
         budgets: Vec::new(),

@@ -147,10 +147,10 @@ volumes() {
     sort "$1/.volumes" >"$1/volumes"
 }
 
-# DIRECTORY FILE: hash and name of every file below it.
+# DIRECTORY FILE: hash and name of every file below it, but for what was moved aside.
 hashes() {
     seen="cannot read all of $1"
-    (cd "$1" && find . -type f -exec sha256sum {} +) >"$2"
+    (cd "$1" && find . -type f ! -path "*.mkectl-*" -exec sha256sum {} +) >"$2"
 }
 
 files() {

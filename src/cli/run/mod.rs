@@ -361,16 +361,15 @@ pub fn close(env: &Env, plan: &Plan, done: &Done, results: &Results<'_>) -> Comm
             (None, _) => {}
         }
     }
-    let share = if done.result.bound_ms == 0 {
-        String::new()
-    } else {
-        format!(
-            " in {}.{} s, {}.{:02} times the shortest possible",
-            done.result.achieved_ms / 1000,
-            done.result.achieved_ms % 1000 / 100,
-            done.result.achieved_ms / done.result.bound_ms,
-            done.result.achieved_ms * 100 / done.result.bound_ms % 100
-        )
+    let (took, bound) = (done.result.achieved_ms, done.result.bound_ms);
+    let share = match (took.checked_div(bound), (took * 100).checked_div(bound)) {
+        (Some(times), Some(hundredths)) => format!(
+            " in {}.{} s, {times}.{:02} times the shortest possible",
+            took / 1000,
+            took % 1000 / 100,
+            hundredths % 100
+        ),
+        _ => String::new(),
     };
     env.log(
         Level::Info,

@@ -23,6 +23,7 @@ pub struct Walker {
     lab: Arc<Lab>,
     log: Arc<Log>,
     hard: bool,
+    twice: bool,
     number: Mutex<u32>,
     met: Mutex<BTreeSet<String>>,
     problems: Mutex<Vec<String>>,
@@ -38,6 +39,7 @@ impl Walker {
             lab: stage.lab.clone(),
             log,
             hard,
+            twice: false,
             number: Mutex::new(FIRST),
             met: Mutex::default(),
             problems: Mutex::default(),
@@ -56,9 +58,12 @@ impl Walker {
         Walker::new(stage, 1, false)
     }
 
-    /// Hard on every undo.
+    /// Makes every undo twice. Several at a time, because some wait for what others bring back.
     pub fn back(stage: &Stage) -> Walker {
-        Walker::new(stage, 2, true)
+        Walker {
+            twice: true,
+            ..Walker::new(stage, 2, false)
+        }
     }
 
     pub fn width(&self) -> u32 {
@@ -212,13 +217,6 @@ impl Walker {
                     self.good(call, Verb::Verify, "after the second run").await;
                 }
             }
-            Way::Undo if undone => {
-                self.killed(call, Verb::Undo, &host).await;
-                self.good(call, Verb::Undo, "after it was killed").await;
-                if step.effect != Effect::Reads {
-                    self.probe(call, Verdict::NotDone, "after undo").await;
-                }
-            }
             Way::Undo => {}
         }
     }
@@ -289,6 +287,9 @@ impl Executor for Walker {
                 self.hard(call).await;
             }
             let end = self.remote.execute(call).await;
+            if self.twice && call.verb == Way::Undo && call.step().undo.kind == UndoKind::Script && call.at().is_some() {
+                self.good(call, Verb::Undo, "a second time").await;
+            }
             if let (true, Some(seen), Some(host)) = (self.hard, seen, call.at()) {
                 let more = seen.undeclared(&Seen::now(&self.lab, &host.id), call);
                 for what in more {
