@@ -448,7 +448,7 @@ async fn a_run_report_adds_up() {
     let snapshot = report
         .copies
         .iter()
-        .find(|it| it.action.ends_with("/final-snapshot"))
+        .find(|it| it.action.ends_with("/final-snapshot") && it.output == "snapshot")
         .unwrap();
     assert_eq!(snapshot.keep, mkectl::model::Keep::Commit);
     assert!(snapshot.secret && snapshot.path.starts_with("/var/lib/mkectl/"));

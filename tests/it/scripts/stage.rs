@@ -40,44 +40,6 @@ fn bundle() -> Bundle {
     Bundle::from_files(files)
 }
 
-// DEV: stubs for scripts that are not there yet.
-fn stubbed() -> Tables {
-    let tables = Tables::load(&bundle()).unwrap();
-    let missing: Vec<String> = tables
-        .catalogue
-        .missing_scripts()
-        .iter()
-        .map(|s| (*s).to_owned())
-        .collect();
-    let bundle = bundle();
-    let mut files: Vec<(String, Vec<u8>)> = bundle
-        .names()
-        .filter_map(|name| Some((name.to_owned(), bundle.text(name)?.as_bytes().to_vec())))
-        .collect();
-    for name in missing {
-        let action = tables
-            .catalogue
-            .actions
-            .iter()
-            .find(|a| a.script.as_ref() == Some(&name))
-            .unwrap();
-        let mut outs = String::new();
-        for (out, kind) in &action.outputs {
-            let value = if format!("{kind:?}").contains("Sha256") {
-                "0".repeat(64)
-            } else {
-                "1".to_owned()
-            };
-            outs.push_str(&format!("echo {value} >$MKECTL_OUT/{out}\n"));
-        }
-        let text = format!(
-            "probe() {{ [ -e $MKECTL_WORK/stub ] && exit 10; exit 11; }}\nrun() {{ :>$MKECTL_WORK/stub\n{outs} }}\nundo() {{ rm -f $MKECTL_WORK/stub; }}\n\"$1\"\n"
-        );
-        files.push((format!("scripts/{name}"), text.into_bytes()));
-    }
-    Tables::load(&Bundle::from_files(files)).unwrap()
-}
-
 pub struct Stage {
     pub spec: Arc<Spec>,
     pub digest: String,
@@ -158,7 +120,7 @@ impl Clock for Watch {
 
 impl Stage {
     pub fn new(hosts: &[&str]) -> Stage {
-        let tables = stubbed();
+        let tables = Tables::load(&bundle()).unwrap();
         let mut cluster = Cluster::load("three-managers");
         let keep = |name: &str| hosts.contains(&name);
         let facts = &mut cluster.facts.1;

@@ -1,5 +1,7 @@
 //! Executes actions as the plan wants it, and before that asks of each everything that the contract of scripts promises.
 
+#![allow(clippy::print_stdout, reason = "what is walked is told where a test is watched")]
+
 use super::changes::Seen;
 use super::stage::{Log, Stage};
 use mkectl::apply::journal::Record;
@@ -287,7 +289,11 @@ impl Executor for Walker {
                 self.hard(call).await;
             }
             let end = self.remote.execute(call).await;
-            if self.twice && call.verb == Way::Undo && call.step().undo.kind == UndoKind::Script && call.at().is_some() {
+            if self.twice
+                && call.verb == Way::Undo
+                && call.step().undo.kind == UndoKind::Script
+                && call.at().is_some()
+            {
                 self.good(call, Verb::Undo, "a second time").await;
             }
             if let (true, Some(seen), Some(host)) = (self.hard, seen, call.at()) {
