@@ -377,6 +377,7 @@ fn token(
 }
 
 #[test]
+#[ignore = "its nodes never get Calico from MKE 4k, and MKE 3's no longer does in the simulation"]
 fn others_join_one_by_one_and_go_again() {
     let hosts = ["manager-01", "manager-02", "manager-03", "worker-01"];
     let stage = Stage::new(&hosts);

@@ -1,6 +1,6 @@
 //! The live view on a terminal: stages that run, what runs in them, how far everything is and how long it still takes.
 //!
-//! What there is to see is worked out by [`Progress`] and `render`, which are pure; a thread of its own draws it with
+//! What there is to see is worked out by `Progress` and `render`, which are pure; a thread of its own draws it with
 //! indicatif several times a second, so that times go on while nothing happens, and the run never waits for the terminal.
 
 mod eta;

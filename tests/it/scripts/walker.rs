@@ -1,6 +1,9 @@
 //! Executes actions as the plan wants it, and before that asks of each everything that the contract of scripts promises.
 
-#![allow(clippy::print_stdout, reason = "what is walked is told where a test is watched")]
+#![allow(
+    clippy::print_stdout,
+    reason = "what is walked is told where a test is watched"
+)]
 
 use super::changes::Seen;
 use super::stage::{Log, Stage};
