@@ -5,16 +5,18 @@
 
 use super::book::{Book, Crossed};
 use super::call::{ActionCall, ActionEnd, Executor, Reason, Verb};
-use super::control::{Cause, Control, Decision, Interrupt, Moment, Policy, Reaction, Signals, decide};
+use super::control::{Cause, Control, Decision, Moment, Policy, Reaction, Signals, decide};
 use super::events::{EndKind, Event, Events, millis};
 use super::journal::{JOURNAL_FORMAT, Journal, JournalError, Record};
 use super::outputs::{self, Inputs, OutputError, OutputValue, Recorded, Values};
+use super::places::Places;
+pub use super::result::{Failure, Outcome, RunResult, Timing};
 use super::scheduler::{Ended, Frame, Scheduler, State, bound};
 use super::secret::Secret;
 use super::task::{Halt, attempt};
 use crate::model::{At, Cancel, OnFailure, Role, Spec, Stage, Step};
 use crate::plan::{RollbackError, RowsError, Workload};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -112,107 +114,6 @@ pub enum RunError {
     NotApplyable(String),
 }
 
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Everything is done, but for hosts that were left out.
-    Done,
-    /// It stopped where `--until` says, before this stage.
-    Gate(String),
-    /// It failed or was interrupted before any change.
-    NothingChanged,
-    /// Everything was undone.
-    RolledBack,
-    /// It failed or was interrupted; it can be resumed.
-    Paused,
-    /// A person must decide.
-    Undecided,
-    /// It let go of what runs on hosts.
-    Detached,
-}
-
-impl Outcome {
-    /// Its name in journal and events.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Outcome::Done => "done",
-            Outcome::Gate(_) => "gate",
-            Outcome::NothingChanged => "nothing-changed",
-            Outcome::RolledBack => "rolled-back",
-            Outcome::Paused => "paused",
-            Outcome::Undecided => "undecided",
-            Outcome::Detached => "detached",
-        }
-    }
-}
-
-/// An action that did not end well.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Action.
-    pub action: String,
-    /// What was done.
-    pub verb: Verb,
-    /// How it ended.
-    pub end: EndKind,
-    /// Why.
-    pub reason: Reason,
-}
-
-/// When an action ran.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Timing {
-    /// Action.
-    pub action: String,
-    /// What was done.
-    pub verb: Verb,
-    /// Start of its first attempt in this run, in milliseconds from the start of the run.
-    pub start_ms: u64,
-    /// End of its last attempt.
-    pub end_ms: u64,
-}
-
-/// What a run came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunResult {
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The first request to stop.
-    pub interrupted: Option<Interrupt>,
-    /// What did not end well, in order.
-    pub failures: Vec<Failure>,
-    /// Hosts that were left out.
-    pub left_out: BTreeSet<String>,
-    /// Actions that may still run on their hosts.
-    pub running: Vec<String>,
-    /// Undos that remain, when a rollback could not be finished.
-    pub remaining: Vec<String>,
-    /// When each action of this run ran, in the order of their ends.
-    pub timings: Vec<Timing>,
-    /// From the first start to the last end of the way forward.
-    pub achieved_ms: u64,
-    /// No run with these times of actions could have been shorter.
-    pub bound_ms: u64,
-    /// Everything that is known about the plan now.
-    pub book: Book,
-}
-
-impl RunResult {
-    /// Exit status of the process.
-    pub fn exit(&self) -> u8 {
-        match (&self.outcome, self.interrupted) {
-            (Outcome::Done, _) if self.left_out.is_empty() => 0,
-            (Outcome::NothingChanged, Some(Interrupt::Int)) => 130,
-            (Outcome::NothingChanged, Some(Interrupt::Term)) => 143,
-            (Outcome::NothingChanged, None) => 10,
-            (Outcome::Done | Outcome::Paused | Outcome::Detached, _) => 11,
-            (Outcome::Undecided, _) => 12,
-            (Outcome::RolledBack, _) => 13,
-            (Outcome::Gate(_), _) => 14,
-        }
-    }
-}
-
 /// Runs a plan, or goes on with it, or undoes it. Dropping the future is a crash: nothing is cleaned up, and a later run
 /// goes on from the journal.
 ///
@@ -266,44 +167,6 @@ fn place_of(at: At, host: usize, lead: Option<u32>) -> Option<usize> {
         At::Subject => Some(host),
         At::Lead => lead.map(|lead| lead as usize),
         At::Operator => None,
-    }
-}
-
-/// Rows of the plan by id.
-struct Places {
-    actions: HashMap<String, usize>,
-    steps: HashMap<String, usize>,
-    hosts: HashMap<String, usize>,
-    /// The action of each step that has only one.
-    only: HashMap<String, String>,
-}
-
-impl Places {
-    fn new(spec: &Spec) -> Places {
-        let mut only: HashMap<String, Option<String>> = HashMap::new();
-        for action in &spec.actions {
-            only.entry(action.step.clone())
-                .and_modify(|known| *known = None)
-                .or_insert_with(|| Some(action.id.clone()));
-        }
-        Places {
-            actions: (0..)
-                .zip(&spec.actions)
-                .map(|(at, it)| (it.id.clone(), at))
-                .collect(),
-            steps: (0..)
-                .zip(&spec.steps)
-                .map(|(at, it)| (it.id.clone(), at))
-                .collect(),
-            hosts: (0..)
-                .zip(&spec.hosts)
-                .map(|(at, it)| (it.id.clone(), at))
-                .collect(),
-            only: only
-                .into_iter()
-                .filter_map(|(step, action)| Some((step, action?)))
-                .collect(),
-        }
     }
 }
 

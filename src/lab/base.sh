@@ -6,7 +6,8 @@ base=$1
 umask 022
 mkdir -p "$base"
 cd "$base"
-mkdir -p .lab .old boot dev etc/modules-load.d etc/sysctl.d home media mnt opt proc root run srv sys tmp \
+mkdir -p .lab .old boot dev etc/modules-load.d etc/sysctl.d \
+	etc/systemd/system/multi-user.target.wants home media mnt opt proc root run srv sys tmp \
 	usr/local/bin usr/local/sbin usr/local/lib usr/libexec \
 	var/lib var/log var/cache var/spool var/tmp
 chmod 0700 root

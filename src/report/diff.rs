@@ -11,11 +11,7 @@ use crate::model::Plan;
 /// and, of characters from the plan, none that [`crate::text::is_unsafe`] names.
 pub fn render(plan: &Plan, style: &Style) -> String {
     let view = View::new(plan);
-    let mut page = Page::new(style);
-    let (title, gist) = sections::title(&view);
-    page.heading(&title, &gist);
-    page.gap();
-    page.blocks(&sections::glance(&view));
+    let mut page = opening(&view, style);
     for section in sections::all(&view) {
         page.section(&section);
     }
@@ -24,11 +20,14 @@ pub fn render(plan: &Plan, style: &Style) -> String {
 
 /// The plan at a glance: what it is, what stops it, how long it takes. For a question or the head of a run.
 pub fn summary(plan: &Plan, style: &Style) -> String {
-    let view = View::new(plan);
+    opening(&View::new(plan), style).finish()
+}
+
+fn opening(view: &View<'_>, style: &Style) -> Page {
     let mut page = Page::new(style);
-    let (title, gist) = sections::title(&view);
+    let (title, gist) = sections::title(view);
     page.heading(&title, &gist);
     page.gap();
-    page.blocks(&sections::glance(&view));
-    page.finish()
+    page.blocks(&sections::glance(view));
+    page
 }

@@ -340,7 +340,7 @@ impl<'a> View<'a> {
         let on_back = (format!("mkectl rollback {plan}"), "goes on with the rollback");
         let status = (
             format!("mkectl status {plan}"),
-            "looks at the hosts and says what is true there",
+            "says how far it came, as its journal has it",
         );
         let hosts = (
             format!("mkectl apply {plan} --resume"),

@@ -26,6 +26,7 @@ mod scripts_prepare;
 mod scripts_quiesce;
 mod scripts_store;
 mod settings;
+mod simulated;
 mod size;
 mod source;
 mod ssh;

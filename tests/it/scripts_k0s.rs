@@ -1,27 +1,15 @@
 //! The scripts that bring k0s to hosts, on simulated hosts: a controller on a copy of the data, others that join it, a
 //! worker, and the way back.
 
-use crate::support::repo;
+use crate::simulated::{Ran, facts, options, script, sh};
 use mkectl::lab::model::Phase;
-use mkectl::lab::{Isolation, Lab, Options, assets};
-use mkectl::source::facts::Facts;
+use mkectl::lab::{Lab, assets};
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
 const RUN: &str = "/var/lib/mkectl/0123456789abcdef0123456789abcdef";
 const K0S: &str = "/var/lib/mkectl/k0s";
 const ETCDUTL: &str = "/.lab/bin/etcdutl";
-
-/// What a script said.
-#[derive(Debug)]
-struct Ran {
-    status: i32,
-    text: String,
-}
 
 struct Stage {
     lab: Lab,
@@ -30,20 +18,6 @@ struct Stage {
 
 type Env<'a> = &'a [(&'a str, &'a str)];
 
-/// The bytes of a script as a plan holds them.
-fn script(name: &str) -> String {
-    let read = |path: &str| fs::read_to_string(repo(&format!("plans/upgrade/scripts/{path}"))).unwrap();
-    let mut out = String::new();
-    for line in read(name).lines() {
-        match line.strip_prefix(". ") {
-            Some(path) => out.push_str(&read(path)),
-            None => out.push_str(line),
-        }
-        out.push('\n');
-    }
-    out
-}
-
 impl Stage {
     fn new(hosts: &[&str]) -> Stage {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -51,19 +25,9 @@ impl Stage {
             .enable_all()
             .build()
             .unwrap();
-        let bytes = fs::read(repo("testdata/clusters/three-managers/facts.json")).unwrap();
-        let mut facts = Facts::parse("facts.json", &bytes).unwrap();
-        facts
-            .hosts
-            .retain(|host| hosts.contains(&host.hostname.as_deref().unwrap()));
-        let options = Options {
-            directory: std::env::temp_dir(),
-            binary: PathBuf::from(env!("CARGO_BIN_EXE_mkectl")),
-            isolation: Isolation::best(),
-            tick: Some(Duration::from_millis(20)),
-            roles: BTreeMap::new(),
-        };
-        let lab = runtime.block_on(Lab::from_facts(&facts, &options)).unwrap();
+        let lab = runtime
+            .block_on(Lab::from_facts(&facts("three-managers", hosts), &options(20)))
+            .unwrap();
         let stage = Stage { lab, runtime };
         let versions = assets::Versions {
             k0s: "v1.32.11+k0s.0",
@@ -79,29 +43,13 @@ impl Stage {
     }
 
     fn sh(&self, host: &str, line: &str, input: &[u8]) -> Ran {
-        let mut child = self
-            .lab
-            .entry(host)
-            .unwrap()
-            .command(["sh", "-c", line])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // It may end before it has read everything.
-        let _ = child.stdin.take().unwrap().write_all(input);
-        let output = child.wait_with_output().unwrap();
-        Ran {
-            status: output.status.code().unwrap_or(-1),
-            text: String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
-        }
+        sh(&self.lab, host, line, input)
     }
 
     fn ok(&self, host: &str, line: &str) -> String {
         let ran = self.sh(host, line, b"");
-        assert_eq!(ran.status, 0, "{line}: {}", ran.text);
-        ran.text.trim_end().to_owned()
+        assert_eq!(ran.status, 0, "{line}: {}", ran.text());
+        ran.text().trim_end().to_owned()
     }
 
     fn write(&self, host: &str, path: &str, bytes: &[u8], mode: &str) {
@@ -127,14 +75,14 @@ impl Stage {
     #[track_caller]
     fn done(&self, host: &str, name: &str, verb: &str, env: Env<'_>) -> String {
         let ran = self.verb(host, name, verb, env);
-        assert_eq!(ran.status, 0, "{host} {name} {verb}: {}", ran.text);
-        ran.text
+        assert_eq!(ran.status, 0, "{host} {name} {verb}: {}", ran.text());
+        ran.text()
     }
 
     #[track_caller]
     fn probe(&self, host: &str, name: &str, env: Env<'_>, wanted: i32) {
         let ran = self.verb(host, name, "probe", env);
-        assert_eq!(ran.status, wanted, "{host} {name} probe: {}", ran.text);
+        assert_eq!(ran.status, wanted, "{host} {name} probe: {}", ran.text());
     }
 
     /// Run and verify with the probe before and after, and everything twice.
@@ -472,7 +420,7 @@ fn others_join_one_by_one_and_go_again() {
 fn soon(stage: &Stage, host: &str, line: &str, wanted: &str) {
     let mut last = String::new();
     for _ in 0..200 {
-        last = stage.sh(host, line, b"").text;
+        last = stage.sh(host, line, b"").text();
         if last.contains(wanted) {
             return;
         }
@@ -519,7 +467,7 @@ fn k0s_refuses_what_would_not_work() {
     // A unit that is there is not overwritten unasked.
     let again = stage.sh("manager-02", &format!("{k0s} install controller"), b"");
     assert!(
-        again.status == 1 && again.text.contains("already exists"),
+        again.status == 1 && again.text().contains("already exists"),
         "{again:?}"
     );
     // A token for workers, one that nobody knows, and one of another cluster.
@@ -549,7 +497,7 @@ fn k0s_refuses_what_would_not_work() {
         assert_eq!(
             stage
                 .sh("manager-02", "systemctl is-active k0scontroller", b"")
-                .text
+                .text()
                 .trim(),
             "activating"
         );

@@ -1,88 +1,37 @@
 //! Scripts of the stage before the outage, each against what it has to find.
 
-use crate::support::repo;
+use crate::simulated::{Ran, facts, options, script, sh};
 use mkectl::catalogue::{Bundle, Releases};
-use mkectl::lab::{Isolation, Lab, Options, assets};
-use mkectl::source::facts::Facts;
-use std::collections::BTreeMap;
-use std::fs;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::Stdio;
-use std::time::Duration;
+use mkectl::lab::{Lab, assets};
 
 const MANAGERS: [&str; 3] = ["manager-01", "manager-02", "manager-03"];
 const ALL: [&str; 4] = ["manager-01", "manager-02", "manager-03", "worker-01"];
 const R: &str = "/var/lib/mkectl/0123456789abcdef";
 const K0S: &str = "v1.32.11+k0s.0";
 
-/// What a script did.
-#[derive(Debug)]
-struct Ran {
-    status: i32,
-    text: String,
-}
-
 struct Hosts {
     lab: Lab,
 }
 
-/// A script with its common files written out, as a plan holds it.
-fn script(name: &str) -> String {
-    let directory = repo("plans/upgrade/scripts");
-    let text = fs::read_to_string(directory.join(format!("{name}.sh"))).unwrap();
-    let lines = text.lines().map(|line| match line.strip_prefix(". lib/") {
-        Some(file) => fs::read_to_string(directory.join("lib").join(file)).unwrap(),
-        None => format!("{line}\n"),
-    });
-    lines.collect()
-}
-
 impl Hosts {
     async fn new(hosts: &[&str], firewall: &str) -> Hosts {
-        let bytes = fs::read(repo("testdata/clusters/three-managers/facts.json")).unwrap();
-        let mut facts = Facts::parse("facts.json", &bytes).unwrap();
-        facts
-            .hosts
-            .retain(|host| hosts.contains(&host.hostname.as_deref().unwrap()));
+        let mut facts = facts("three-managers", hosts);
         for host in &mut facts.hosts {
             host.firewall = Some(firewall.to_owned());
         }
-        let options = Options {
-            directory: std::env::temp_dir(),
-            binary: PathBuf::from(env!("CARGO_BIN_EXE_mkectl")),
-            isolation: Isolation::best(),
-            tick: Some(Duration::from_millis(50)),
-            roles: BTreeMap::new(),
-        };
         Hosts {
-            lab: Lab::from_facts(&facts, &options).await.unwrap(),
+            lab: Lab::from_facts(&facts, &options(50)).await.unwrap(),
         }
     }
 
     fn sh(&self, host: &str, line: &str, input: &[u8]) -> Ran {
-        let mut child = self
-            .lab
-            .entry(host)
-            .unwrap()
-            .command(["sh", "-c", line])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input).unwrap();
-        let output = child.wait_with_output().unwrap();
-        Ran {
-            status: output.status.code().unwrap_or(-1),
-            text: String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
-        }
+        sh(&self.lab, host, line, input)
     }
 
     fn ok(&self, host: &str, line: &str) -> String {
         let ran = self.sh(host, line, b"");
         assert_eq!(ran.status, 0, "{line}: {ran:?}");
-        ran.text
+        ran.text()
     }
 
     fn put(&self, host: &str, path: &str, bytes: &[u8]) {
@@ -109,13 +58,13 @@ impl Hosts {
             line.push_str(&format!("{key}='{value}' "));
         }
         line.push_str(&format!("sh {home}/scripts/{name}.sh {verb}"));
-        self.sh(host, &line, script(name).as_bytes())
+        self.sh(host, &line, script(&format!("{name}.sh")).as_bytes())
     }
 
     fn expect(&self, status: i32, host: &str, name: &str, verb: &str, env: &[(&str, &str)]) -> String {
         let ran = self.run(host, name, verb, env);
-        assert_eq!(ran.status, status, "{name} {verb} on {host}: {}", ran.text);
-        ran.text
+        assert_eq!(ran.status, status, "{name} {verb} on {host}: {}", ran.text());
+        ran.text()
     }
 
     fn output(&self, host: &str, name: &str, output: &str) -> String {
@@ -185,7 +134,7 @@ async fn a_host_is_held_by_one_plan() {
     hosts.expect(10, "manager-01", "lock", "probe", &[]);
     let second = hosts.run_of("fedcba9876543210", "manager-01", "lock", "run", &[]);
     assert!(
-        second.status == 1 && second.text.contains("mkectl-01234567"),
+        second.status == 1 && second.text().contains("mkectl-01234567"),
         "{second:?}"
     );
     // Neither its undo nor its end takes the lock of the first.

@@ -3,14 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use crate::simulated::{self, Ran, options, script};
 use crate::support::repo;
-use mkectl::lab::{Isolation, Lab, Options};
+use mkectl::lab::Lab;
 use mkectl::source::facts::Facts;
-use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
 const PLAN: &str = "0123456789abcdef";
@@ -19,69 +16,20 @@ const PLAN: &str = "0123456789abcdef";
 async fn lab(cluster: &str) -> Lab {
     let bytes = fs::read(repo(&format!("testdata/clusters/{cluster}/facts.json"))).unwrap();
     let facts = Facts::parse("facts.json", &bytes).unwrap();
-    let options = Options {
-        directory: std::env::temp_dir(),
-        binary: PathBuf::from(env!("CARGO_BIN_EXE_mkectl")),
-        isolation: Isolation::best(),
-        tick: Some(Duration::from_millis(30)),
-        roles: BTreeMap::new(),
-    };
-    match Lab::from_facts(&facts, &options).await {
+    match Lab::from_facts(&facts, &options(30)).await {
         Ok(lab) => lab,
         Err(error) => panic!("these tests need root or user namespaces: {error}"),
     }
 }
 
-/// How a command ended.
-#[derive(Debug, Clone)]
-struct Ran {
-    status: i32,
-    out: String,
-    err: String,
-}
-
-fn input(lab: &Lab, host: &str, line: &str, bytes: &[u8]) -> Ran {
-    let mut child = lab
-        .entry(host)
-        .unwrap()
-        .command(["sh", "-c", line])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(bytes).unwrap();
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
-    Ran {
-        status: output.status.code().unwrap_or(-1),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
-
 fn sh(lab: &Lab, host: &str, line: &str) -> Ran {
-    input(lab, host, line, b"")
+    simulated::sh(lab, host, line, b"")
 }
 
 fn ok(lab: &Lab, host: &str, line: &str) -> String {
     let ran = sh(lab, host, line);
     assert_eq!(ran.status, 0, "{host}: {line}: {ran:?}");
     ran.out.trim_end().to_owned()
-}
-
-/// A script as a plan holds it.
-fn whole(name: &str) -> String {
-    let read = |name: &str| fs::read_to_string(repo(&format!("plans/upgrade/scripts/{name}"))).unwrap();
-    let mut text = String::new();
-    for line in read(name).split_inclusive('\n') {
-        match line.trim_end().strip_prefix(". lib/") {
-            Some(file) => text.push_str(&read(&format!("lib/{file}"))),
-            None => text.push_str(line),
-        }
-    }
-    text
 }
 
 /// One action on one host.
@@ -114,11 +62,11 @@ impl Action<'_> {
     }
 
     fn call(&self, verb: &str) -> Ran {
-        input(
+        simulated::sh(
             self.lab,
             self.host,
             &self.line(verb, "true"),
-            whole(self.script).as_bytes(),
+            script(self.script).as_bytes(),
         )
     }
 
@@ -143,11 +91,11 @@ impl Action<'_> {
              echo 'if [ \"$(wc -l </killer.count)\" -eq {n} ]; then kill -9 $PPID; kill -9 $$; fi'; \
              echo \"exec $(command -v $p) \\\"\\$@\\\"\"; }} >/killer/$p && chmod 755 /killer/$p; done; : >/killer.count"
         );
-        input(
+        simulated::sh(
             self.lab,
             self.host,
             &self.line(verb, &killer),
-            whole(self.script).as_bytes(),
+            script(self.script).as_bytes(),
         );
         let calls: u32 = ok(
             self.lab,
@@ -430,7 +378,7 @@ async fn snapshot_and_keys(cluster: &str, managers: &[&'static str]) {
             .output()
             .unwrap()
             .stdout;
-        input(&lab, managers[1], "cat >/root/arrived", &bytes);
+        simulated::sh(&lab, managers[1], "cat >/root/arrived", &bytes);
         copy.gives("run", 0);
         copy.gives("probe", 10);
     }
@@ -491,7 +439,7 @@ async fn mke_3_is_removed_and_nothing_else() {
             "cat /var/lib/docker/volumes/*/_data/orders.db /var/lib/docker/volumes/*/_data/upload.bin; \
                                      iptables -P FORWARD ACCEPT",
         );
-        input(
+        simulated::sh(
             &lab,
             host,
             "cat >/root/volumes",

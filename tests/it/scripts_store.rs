@@ -1,33 +1,17 @@
 //! The scripts that work on objects, on a first controller and a worker that joins it: in all verbs and twice, what they
 //! must refuse, and that the cluster then holds what it held.
 
+use crate::simulated::{facts, options, script, sh};
 use crate::support::repo;
 use mkectl::lab::model::kube;
-use mkectl::lab::{Isolation, Lab, Options, assets};
-use mkectl::source::facts::Facts;
+use mkectl::lab::{Lab, assets};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::Stdio;
-use std::time::Duration;
 
 const LEAD: &str = "manager-01";
 const WORKER: &str = "worker-01";
 const ACTIONS: &str = "/var/lib/mkectl/0123456789abcdef/actions";
 const KUBE: &str = "/usr/local/bin/k0s kubectl";
-
-/// A script as a plan has it, with what it includes.
-fn script(name: &str) -> String {
-    let read = |path: &str| fs::read_to_string(repo(&format!("plans/upgrade/scripts/{path}"))).unwrap();
-    read(name)
-        .lines()
-        .map(|line| match line.strip_prefix(". ") {
-            Some(path) => read(path),
-            None => format!("{line}\n"),
-        })
-        .collect()
-}
 
 /// A file of the plan of `three-managers` that holds some text.
 fn planned(text: &str) -> Vec<u8> {
@@ -51,19 +35,12 @@ impl Stage {
             .enable_all()
             .build()
             .unwrap();
-        let bytes = fs::read(repo("testdata/clusters/three-managers/facts.json")).unwrap();
-        let mut facts = Facts::parse("facts.json", &bytes).unwrap();
-        facts
-            .hosts
-            .retain(|host| [LEAD, WORKER].contains(&host.hostname.as_deref().unwrap()));
-        let options = Options {
-            directory: std::env::temp_dir(),
-            binary: PathBuf::from(env!("CARGO_BIN_EXE_mkectl")),
-            isolation: Isolation::best(),
-            tick: Some(Duration::from_millis(20)),
-            roles: BTreeMap::new(),
-        };
-        let lab = runtime.block_on(Lab::from_facts(&facts, &options)).unwrap();
+        let lab = runtime
+            .block_on(Lab::from_facts(
+                &facts("three-managers", &[LEAD, WORKER]),
+                &options(20),
+            ))
+            .unwrap();
         let work = |action: &str| format!("{ACTIONS}/{action}.sh/out/saved");
         let env = [
             ("CALICO", "/tmp/calico.yaml"),
@@ -101,21 +78,8 @@ impl Stage {
     }
 
     fn sh(&self, host: &str, line: &str, input: &[u8]) -> (i32, String) {
-        let mut child = self
-            .lab
-            .entry(host)
-            .unwrap()
-            .command(["sh", "-c", line])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // It may end before it has read everything.
-        let _ = child.stdin.take().unwrap().write_all(input);
-        let output = child.wait_with_output().unwrap();
-        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        (output.status.code().unwrap_or(-1), text)
+        let ran = sh(&self.lab, host, line, input);
+        (ran.status, ran.text())
     }
 
     #[track_caller]

@@ -6,12 +6,13 @@ use mkectl::catalogue::Bundle;
 use mkectl::model::{Meta, PLAN_FORMAT, PLAN_KIND, Plan};
 use mkectl::options::Options;
 use mkectl::plan::digest::digest;
-use mkectl::plan::make::{Inputs, Made, Source, make};
+use mkectl::plan::make::{GivenAsset, Inputs, Made, Source, make};
 use mkectl::plan::tables::Tables;
 use mkectl::source::accounts::Accounts;
 use mkectl::source::facts::Facts;
 use mkectl::source::hosts::Hosts;
 use mkectl::source::mke3;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::{env, fs};
@@ -76,6 +77,16 @@ impl Cluster {
 
     /// Plans it.
     pub fn make(&self, tables: &Tables, options: &Options) -> Made {
+        self.make_with(tables, options, &BTreeMap::new())
+    }
+
+    /// Plans it with files that the user has.
+    pub fn make_with(
+        &self,
+        tables: &Tables,
+        options: &Options,
+        assets: &BTreeMap<String, GivenAsset>,
+    ) -> Made {
         make(&Inputs {
             tables,
             config: &self.config,
@@ -96,7 +107,7 @@ impl Cluster {
             }),
             registry_cas: "",
             options,
-            assets: &std::collections::BTreeMap::new(),
+            assets,
         })
         .unwrap()
     }

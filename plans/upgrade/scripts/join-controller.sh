@@ -61,6 +61,6 @@ undo() {
     forget_token
     unplace_carried
     put_back /etc/k0s/k0s.yaml
-    remove_k0s k0scontroller.service containerd images bin
+    remove_k0s k0scontroller.service images
 }
 . lib/main.sh

@@ -39,6 +39,6 @@ joined() {
 undo() {
     [ -e "$MKECTL_WORK/begun" ] || return 0
     forget_token
-    remove_k0s k0sworker.service containerd images bin
+    remove_k0s k0sworker.service images
 }
 . lib/main.sh

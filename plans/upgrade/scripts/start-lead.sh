@@ -44,6 +44,6 @@ verify() {
 
 undo() {
     # Store and keys are of the two actions before, images of an earlier one.
-    remove_k0s k0scontroller.service etcd etcd.new pki containerd images bin
+    remove_k0s k0scontroller.service etcd etcd.new pki images
 }
 . lib/main.sh

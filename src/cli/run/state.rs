@@ -3,7 +3,7 @@
 //! `journal.jsonl` (append-only, hash chain), `events.jsonl`, `hosts/HOST.log` (everything that a host printed), `copies/`.
 
 use crate::apply::events::Stream;
-use crate::apply::journal::{FileStore, Journal, Record, decode};
+use crate::apply::journal::{Decoded, FileStore, Journal, Record, decode};
 use crate::apply::remote::HostLog;
 use crate::cli::error::CliError;
 use crate::cli::exit;
@@ -21,7 +21,7 @@ pub struct State {
     number: u64,
     /// Locked as long as it is open.
     journal: File,
-    records: Vec<Record>,
+    decoded: Decoded,
 }
 
 /// What a person said about earlier runs of the plan.
@@ -107,7 +107,7 @@ impl State {
             directory: shown,
             number,
             journal,
-            records: decoded.records,
+            decoded,
         })
     }
 
@@ -133,14 +133,15 @@ impl State {
     /// When the journal cannot be opened once more.
     pub fn journal(&self) -> Result<(Journal, Vec<Record>), CliError> {
         let name = format!("{}/journal.jsonl", self.directory);
-        let bytes = fs::read(&name).map_err(|error| CliError::file("read", &name, &error))?;
-        let decoded = decode(&bytes).map_err(|error| CliError::bug(format!("{name}: {error}")))?;
         let file = self
             .journal
             .try_clone()
             .map_err(|error| CliError::file("open", &name, &error))?;
         let store = FileStore::new(tokio::fs::File::from_std(file));
-        Ok((Journal::after(Box::new(store), &decoded), self.records.clone()))
+        Ok((
+            Journal::after(Box::new(store), &self.decoded),
+            self.decoded.records.clone(),
+        ))
     }
 
     /// Where the hosts' output goes.

@@ -26,6 +26,7 @@ impl Picture {
         let hosts: Vec<String> = lab.hosts().map(str::to_owned).collect();
         let mut lines = BTreeMap::new();
         for host in &hosts {
+            lines.insert(format!("{host} accounts"), accounts(lab, host));
             let changes = lab.changes(host).unwrap();
             // A directory that was made and holds only what lies aside.
             let only_aside = |path: &str| {
@@ -41,7 +42,7 @@ impl Picture {
                 let free = FREE
                     .iter()
                     .any(|free| path.starts_with(free) || free.starts_with(path.as_str()));
-                if !free && !path.contains(".mkectl-") && !only_aside(path) {
+                if path != "/etc/passwd" && !free && !path.contains(".mkectl-") && !only_aside(path) {
                     lines.insert(format!("{host} file {path}"), format!("{:?}", change.kind));
                 }
             }
@@ -54,6 +55,10 @@ impl Picture {
                 let (name, state) = match one.is_pod() {
                     true if !one.is_running() => continue,
                     true => (one.name.rsplit_once('_').unwrap().0, "running".to_owned()),
+                    // A task that starts again is another one of the same service in the same slot.
+                    false if one.labels.contains_key("com.docker.swarm.task.id") => {
+                        (one.name.rsplit_once('.').unwrap().0, one.is_running().to_string())
+                    }
                     false => (one.name.as_str(), one.is_running().to_string()),
                 };
                 lines.insert(
@@ -99,6 +104,22 @@ impl Picture {
         }
         found
     }
+}
+
+/// Accounts of a host. Those of k0s stay: what was moved aside belongs to them.
+fn accounts(lab: &Lab, host: &str) -> String {
+    let of_k0s = [
+        "etcd",
+        "kube-apiserver",
+        "kube-scheduler",
+        "konnectivity-server",
+        "keepalived",
+    ];
+    let text = crate::simulated::sh(lab, host, "cat /etc/passwd", b"").out;
+    text.lines()
+        .filter(|line| !of_k0s.contains(&line.split(':').next().unwrap_or_default()))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Keys that come and go by themselves.

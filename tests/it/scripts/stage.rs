@@ -1,7 +1,8 @@
 //! A plan, a lab, and a way to run the one on the other.
 
 use super::walker::Walker;
-use crate::support::{Cluster, options, repo};
+use crate::simulated::{self, bundle};
+use crate::support::{Cluster, options};
 use mkectl::apply::control::{Control, Policy};
 use mkectl::apply::engine::{Direction, Limits};
 use mkectl::apply::events::{Events, Stream};
@@ -10,35 +11,15 @@ use mkectl::apply::outputs::FileOutput;
 use mkectl::apply::remote::{Fetched, HostLog, Operator, OperatorError, Parts, Remote};
 use mkectl::apply::runner::{Settings, Token};
 use mkectl::apply::{ActionCall, ActionEnd, Clock, Fut, RunResult, Secret, Setup, run};
-use mkectl::catalogue::Bundle;
-use mkectl::lab::{Isolation, Lab, Options, assets};
+use mkectl::lab::{Lab, assets};
 use mkectl::model::{Asset, Spec};
 use mkectl::plan::digest::{digest, digest_bytes};
-use mkectl::plan::make::{GivenAsset, Inputs, Source, make};
+use mkectl::plan::make::GivenAsset;
 use mkectl::plan::tables::Tables;
 use mkectl::ssh::pool::{Limits as PoolLimits, Pool};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-/// The scripts as they are now: a change of one needs no build.
-fn bundle() -> Bundle {
-    fn walk(at: &Path, name: &str, files: &mut Vec<(String, Vec<u8>)>) {
-        for entry in std::fs::read_dir(at).unwrap() {
-            let entry = entry.unwrap();
-            let name = format!("{name}{}", entry.file_name().to_string_lossy());
-            if entry.file_type().unwrap().is_dir() {
-                walk(&entry.path(), &format!("{name}/"), files);
-            } else {
-                files.push((name, std::fs::read(entry.path()).unwrap()));
-            }
-        }
-    }
-    let mut files = Vec::new();
-    walk(&repo("plans/upgrade"), "", &mut files);
-    Bundle::from_files(files)
-}
 
 pub struct Stage {
     pub spec: Arc<Spec>,
@@ -144,32 +125,7 @@ impl Stage {
             .entries
             .retain(|host| addresses.contains(&host.address));
         let wanted = options("three-managers");
-        let plan = |given: &BTreeMap<String, GivenAsset>| {
-            make(&Inputs {
-                tables: &tables,
-                config: &cluster.config,
-                hosts: Source {
-                    file: "hosts.yaml",
-                    bytes: &cluster.hosts.0,
-                    value: &cluster.hosts.1,
-                },
-                facts: Some(Source {
-                    file: "facts.json",
-                    bytes: &cluster.facts.0,
-                    value: &cluster.facts.1,
-                }),
-                accounts: Some(Source {
-                    file: "accounts.json",
-                    bytes: &cluster.accounts.0,
-                    value: &cluster.accounts.1,
-                }),
-                registry_cas: "",
-                options: &wanted,
-                assets: given,
-            })
-            .unwrap()
-            .spec
-        };
+        let plan = |given: &BTreeMap<String, GivenAsset>| cluster.make_with(&tables, &wanted, given).spec;
         let to = plan(&BTreeMap::new()).cluster.to;
         let assets: BTreeMap<String, Vec<u8>> = assets::assets(&assets::Versions {
             k0s: &to.k0s,
@@ -198,16 +154,7 @@ impl Stage {
             .build()
             .unwrap();
         let lab = runtime
-            .block_on(Lab::from_facts(
-                &cluster.facts.1,
-                &Options {
-                    directory: mkectl::lab::place(),
-                    binary: PathBuf::from(env!("CARGO_BIN_EXE_mkectl")),
-                    isolation: Isolation::best(),
-                    tick: Some(Duration::from_millis(20)),
-                    roles: BTreeMap::new(),
-                },
-            ))
+            .block_on(Lab::from_facts(&cluster.facts.1, &simulated::options(20)))
             .unwrap();
         Stage {
             digest: digest(&spec).unwrap(),

@@ -198,6 +198,8 @@ claim() {
             unplanned "$units/$1 is there already: remove that k0s, or leave this host out"
         fi
         begin
+        # Missing where no pod ever ran here.
+        ls "$KUBELET_ROOT/pods" >"$MKECTL_WORK/pods" 2>/dev/null || :
     fi
     # A client certificate of the old kubelet would be taken for one of the new cluster.
     set_aside "$KUBELET_ROOT/pki"
@@ -209,6 +211,16 @@ install_k0s() {
     "$k0s" install "$@" --force --data-dir="$DATA_DIR" --kubelet-root-dir="$KUBELET_ROOT" \
         --kubelet-extra-args="--hostname-override=$NODE_NAME --node-ip=$NODE_IP" ||
         fail "k0s could not install its unit"
+}
+
+# Directories of pods that this k0s made go aside together. Those of MKE 3's pods stay for its kubelet.
+set_pods_aside() {
+    [ -e "$MKECTL_WORK/pods" ] || return 0
+    for _pod in "$KUBELET_ROOT"/pods/*; do
+        if [ ! -d "$_pod" ] || grep -qxF -e "${_pod##*/}" "$MKECTL_WORK/pods"; then continue; fi
+        mkdir -p "$KUBELET_ROOT/pods.$tag" && mv "$_pod" "$KUBELET_ROOT/pods.$tag/${_pod##*/}.$_begun" ||
+            fail "cannot move $_pod aside"
+    done
 }
 
 # UNIT NAME...: takes the k0s of this action from the host, deleting nothing but the binary. NAMEs in DATA_DIR belong to
@@ -237,6 +249,7 @@ remove_k0s() {
     move_aside /etc/k0s/containerd.toml
     move_aside /run/k0s
     put_back "$KUBELET_ROOT/pki"
+    set_pods_aside
     remove_links
     ports_free 2380 6443 9443 10250
     remove_binary
