@@ -113,6 +113,10 @@ impl From<Fault> for ActionEnd {
                     why: Refusal::Busy, ..
                 },
             ) => ActionEnd::Temporary(Reason::new(error.to_string())),
+            // Somebody may make room before the next attempt.
+            Fault::Runner(error @ RunnerError::Keep(_)) => {
+                ActionEnd::Temporary(Reason::new(error.to_string()))
+            }
             Fault::Runner(error) => ActionEnd::Failed(Reason::new(error.to_string())),
             Fault::Host(fault) if fault.is_transient() => {
                 ActionEnd::Unreachable(Reason::new(fault.to_string()))
