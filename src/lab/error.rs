@@ -42,6 +42,9 @@ pub enum LabError {
         /// Why not.
         reason: String,
     },
+    /// The API of the simulated cluster could not be started.
+    #[error("cannot serve the API of the simulated cluster: {0}")]
+    Api(String),
     /// The facts do not describe a cluster that can be simulated.
     #[error("cannot simulate this cluster: {0}")]
     Facts(String),

@@ -4,6 +4,7 @@
 //! for the programs that cannot run there. The stand-ins ask one model of the cluster (`model`, through `programs`), which
 //! keeps real state and knows nothing of upgrades, so that a wrong script fails as it would on a real host.
 
+pub mod api;
 pub mod assets;
 mod changes;
 mod error;

@@ -197,6 +197,17 @@ impl Accounts {
         check_ldap(&document)?;
         Ok(document.value)
     }
+
+    /// The bytes of an accounts file: the same for the same accounts.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be written; no value is in it.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, String> {
+        let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| error.to_string())?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
 }
 
 /// JSON Schema of an accounts file.

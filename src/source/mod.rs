@@ -1,8 +1,9 @@
-//! What is read: the MKE 3 configuration, hosts.yaml, recorded host facts, recorded accounts.
+//! What is read: the MKE 3 configuration, hosts.yaml, recorded host facts, recorded accounts, or a live cluster.
 //!
-//! Parsing is pure (text in, value or [`InputError`] out); reading files is the caller's business.
+//! Parsing is pure (text in, value or [`InputError`] out); reading files is the caller's business. [`api`] asks a live MKE 3.
 
 pub mod accounts;
+pub mod api;
 mod error;
 pub mod facts;
 pub mod hosts;

@@ -3,6 +3,8 @@
 // A test that cannot go on fails by panicking.
 #![allow(clippy::unwrap_used)]
 
+mod api;
+mod api_faults;
 mod apply;
 mod apply_cli;
 mod architecture;

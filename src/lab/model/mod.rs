@@ -21,6 +21,7 @@ mod system;
 mod units;
 
 pub use accounts::Account;
+pub(crate) use accounts::bcrypt as mke3_bcrypt;
 pub use container::{Container, Mount, Phase, Restart};
 pub use host::{Engine, Host, Trouble};
 pub use links::Link;
@@ -132,6 +133,8 @@ pub(crate) fn id(text: &str) -> String {
     use sha2::{Digest, Sha256};
     data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
 }
+
+pub(crate) use id as mke3_id;
 
 /// 25 letters and digits, as swarm ids look.
 pub(crate) fn swarm_id(text: &str) -> String {

@@ -250,6 +250,7 @@ remove_k0s() {
         if ! carried "${_path##*/}"; then move_aside "$_path"; fi
     done
     move_aside /etc/k0s/containerd.toml
+    put_back /etc/k0s/k0stoken
     move_aside /run/k0s
     put_back "$KUBELET_ROOT/pki"
     set_pods_aside
