@@ -12,6 +12,7 @@ use crate::cli::{CommandResult, Env, exit, files};
 use crate::lab::{Isolation, Lab, LabError, Options, assets};
 use crate::model::Plan;
 use crate::plan::make::GivenAsset;
+use crate::source::accounts::Accounts;
 use crate::source::facts::Facts;
 use crate::{plan, report};
 use std::collections::BTreeMap;
@@ -133,6 +134,10 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
         })
         .collect();
     let facts = Facts::parse(&facts, &files::read(&facts)?)?;
+    let accounts = match &plan_args.accounts {
+        Some(path) => Some(Accounts::parse(path, &files::read(path)?)?),
+        None => None,
+    };
     let binary = std::env::current_exe().map_err(|error| CliError::file("find", "mkectl", &error))?;
     let runtime = run::runtime()?;
     let done = runtime.block_on(async {
@@ -155,6 +160,9 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
         )
         .await
         .map_err(|error| lab_error(&error))?;
+        if let Some(accounts) = &accounts {
+            lab.state().know_accounts(accounts);
+        }
         let transport = lab
             .transport(Arc::new(seconds_since_1970))
             .map_err(|error| lab_error(&error))?;

@@ -7,6 +7,7 @@ mod accounts;
 mod agents;
 mod container;
 pub mod etcd;
+mod grants;
 mod host;
 pub mod k0s;
 pub mod kube;

@@ -99,6 +99,12 @@ impl State {
                 .collect(),
             token_keys: vec![ACCOUNT_KEY.to_owned()],
             client_cas: BTreeSet::from(["UCP Client Root CA".to_owned()]),
+            administrators: self
+                .accounts
+                .iter()
+                .filter(|(_, account)| account.admin)
+                .map(|(name, _)| name.clone())
+                .collect(),
         }
     }
 }
