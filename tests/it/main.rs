@@ -17,6 +17,7 @@ mod flags;
 mod graph;
 mod knownhosts;
 mod lab;
+mod live;
 mod pipeline;
 mod rbac;
 mod report;
