@@ -1,13 +1,53 @@
 //! `mkectl apply` as a process, over SSH, against simulated hosts.
 
+mod openssh;
+
 use crate::scripts::Stage;
-use mkectl::model::{Meta, PLAN_FORMAT, PLAN_KIND, Plan, Spec};
+use mkectl::lab::Isolation;
+use mkectl::model::{Bastion, Meta, PLAN_FORMAT, PLAN_KIND, Plan, Spec};
 use mkectl::plan::digest::digest;
+use openssh::{OpenSsh, Server};
 use russh::keys::ssh_key::LineEnding;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+/// One session at a time, as an administrator may have set it.
+const RSA: Server = Server {
+    key: "rsa",
+    user: "root",
+    shell: "/bin/sh",
+    config: "MaxSessions 1",
+    bashrc: "",
+};
+
+/// New keys every few kilobytes and seconds, a banner, and a login shell that talks.
+const ECDSA: Server = Server {
+    key: "ecdsa",
+    user: "root",
+    shell: "/bin/bash",
+    config: "RekeyLimit 64K 3\nBanner /etc/ssh/lab_banner",
+    bashrc: "echo welcome; echo 'last login: never' >&2",
+};
+
+/// An ordinary user with sudo and no terminal.
+const SUDO: Server = Server {
+    key: "ed25519",
+    user: "deploy",
+    shell: "/bin/bash",
+    config: "MaxStartups 4:50:8",
+    bashrc: "echo 'out of date: 12 packages'",
+};
+
+/// Behind another host.
+const BASTION: Server = Server {
+    key: "ed25519",
+    user: "root",
+    shell: "/bin/bash",
+    config: "MaxSessions 2",
+    bashrc: "",
+};
 
 const HOSTS: [&str; 4] = ["manager-01", "manager-02", "manager-03", "worker-01"];
 
@@ -47,6 +87,43 @@ impl Desk {
             host.host_keys = vec![server.fingerprint()];
         }
         desk
+    }
+
+    /// With a real OpenSSH server in every host, each of another kind.
+    fn with_openssh() -> (Desk, Vec<OpenSsh>) {
+        let mut desk = Desk::new();
+        let client = desk.stage.lab.client_key().public_key().to_openssh().unwrap();
+        let servers = [
+            ("manager-01", "root", RSA),
+            ("manager-02", "root", ECDSA),
+            ("manager-03", "deploy", SUDO),
+            ("worker-01", "root", BASTION),
+        ]
+        .map(|(host, user, server)| {
+            let started = OpenSsh::in_host(&desk.stage.lab, host, &client, desk.home.path(), &server);
+            let planned = desk.spec.hosts.iter_mut().find(|known| known.id == host).unwrap();
+            planned.port = u32::from(started.port);
+            planned.user = user.to_owned();
+            planned.host_keys = vec![started.fingerprint.clone()];
+            started
+        });
+        let bastion = OpenSsh::bastion(&client, desk.home.path());
+        let user = Command::new("id").arg("-un").output().unwrap();
+        desk.spec.hosts.last_mut().unwrap().bastion = Some(Bastion {
+            address: "127.0.0.1".to_owned(),
+            port: u32::from(bastion.port),
+            user: text(&user.stdout).trim().to_owned(),
+            key_path: "~/id_ed25519".to_owned(),
+            bastion: None,
+        });
+        fs::create_dir(desk.path(".ssh")).unwrap();
+        let key = fs::read_to_string(desk.path("host-key-bastion.pub")).unwrap();
+        fs::write(
+            desk.path(".ssh/known_hosts"),
+            format!("[127.0.0.1]:{} {key}", bastion.port),
+        )
+        .unwrap();
+        (desk, servers.into_iter().chain([bastion]).collect())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -186,15 +263,28 @@ fn bad_situations_have_their_code_and_sentence() {
     );
 }
 
+/// The servers are real where this runs as root: OpenSSH separates privileges with accounts that an ordinary user's namespace
+/// does not have, so there the lab's own servers stand in.
 #[test]
 fn a_plan_is_applied() {
-    let desk = Desk::new();
+    let (desk, servers) = match Isolation::best() {
+        Isolation::Root => Desk::with_openssh(),
+        Isolation::User => (Desk::new(), Vec::new()),
+    };
     let plan = desk.save("plan.json", &desk.spec);
     fs::create_dir(desk.path(".mke")).unwrap();
     fs::write(desk.path(".mke/mke.kubeconf"), "half of an old one").unwrap();
     let events = desk.path("events.jsonl");
     let output = desk.apply(&plan, &["--yes", "--events", &events.to_string_lossy()]);
     let err = text(&output.stderr);
+    for server in &servers {
+        let log = fs::read_to_string(&server.log).unwrap();
+        assert!(
+            log.contains("Accepted publickey"),
+            "{}: {log}",
+            server.log.display()
+        );
+    }
     assert_eq!(output.status.code(), Some(0), "{err}");
 
     // stdout is mke4.yaml and nothing else.

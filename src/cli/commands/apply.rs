@@ -123,6 +123,7 @@ pub fn go(env: &Env, going: &Going<'_>) -> CommandResult {
             plan: going.name,
             config_out: going.run.config_out.as_deref(),
             output: going.run.output.as_deref(),
+            kept: Some(&done.directory),
         },
     )
 }

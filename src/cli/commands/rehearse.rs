@@ -195,6 +195,7 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
             plan: "plan.json",
             config_out: args.run.config_out.as_deref(),
             output: args.run.output.as_deref(),
+            kept: args.run.state_dir.as_ref().map(|_| done.directory.as_str()),
         },
     );
     if args.run.state_dir.is_some() {
@@ -202,11 +203,7 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
     }
     if !run::complete(&done.result) {
         // What went wrong is worth a look.
-        let path = work.keep();
-        env.log(
-            Level::Info,
-            &format!("what is left of the rehearsal is in {}", path.display()),
-        );
+        let _path = work.keep();
     }
     end
 }

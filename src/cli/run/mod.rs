@@ -298,6 +298,8 @@ pub struct Results<'a> {
     pub config_out: Option<&'a str>,
     /// `--output`.
     pub output: Option<&'a str>,
+    /// Where the records of a run that came to its end are to be found afterwards; none when they go with it.
+    pub kept: Option<&'a str>,
 }
 
 /// What is told when a run has ended, and its exit code: what failed and how to go on, or the Upgrade Summary and the MKE 4k
@@ -374,8 +376,13 @@ pub fn close(env: &Env, plan: &Plan, done: &Done, results: &Results<'_>) -> Comm
     env.log(
         Level::Info,
         &format!(
-            "{}{share}; journal, events, logs and report are in {}",
-            exit.meaning, done.directory
+            "{}{share}; {}",
+            exit.meaning,
+            match results.kept {
+                Some(directory) => format!("journal, events, logs and report are in {directory}"),
+                None if ended => "--state-dir keeps journal, events, logs and report".to_owned(),
+                None => format!("journal, events, logs and report are in {}", done.directory),
+            }
         ),
     );
     Ok(exit)

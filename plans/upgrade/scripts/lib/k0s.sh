@@ -132,7 +132,10 @@ carried() {
 }
 
 # k0s reads the token from a file. It reads it only once, but its unit names the file for ever.
-place_token() { replace /etc/k0s/k0stoken 0600 <"$TOKEN_FILE"; }
+place_token() {
+    set_aside /etc/k0s/k0stoken
+    replace /etc/k0s/k0stoken 0600 <"$TOKEN_FILE"
+}
 
 # What is left is well-formed and opens nothing: some versions of k0s look at the file at every start.
 forget_token() {
@@ -247,6 +250,7 @@ remove_k0s() {
         if ! carried "${_path##*/}"; then move_aside "$_path"; fi
     done
     move_aside /etc/k0s/containerd.toml
+    put_back /etc/k0s/k0stoken
     move_aside /run/k0s
     put_back "$KUBELET_ROOT/pki"
     set_pods_aside

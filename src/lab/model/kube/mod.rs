@@ -275,12 +275,24 @@ impl<'a> Api<'a> {
 
     /// Objects of one namespace, or with `None` of all, in the order of their keys.
     pub fn list(&self, resource: &Resource, namespace: Option<&str>) -> Vec<Value> {
+        self.select(resource, namespace, |_| true)
+    }
+
+    /// Those objects of [`Api::list`] that fit. Controllers look at all objects in every tick and take few, so `fits` sees
+    /// an object as it is stored, before it is copied.
+    pub fn select(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        fits: impl Fn(&Value) -> bool,
+    ) -> Vec<Value> {
         let prefix = match namespace {
             Some(namespace) if resource.namespaced => resource.key(namespace, ""),
             _ => resource.prefix(),
         };
         self.store
             .range(&prefix)
+            .filter(|(_, entry)| entry.value().is_some_and(&fits))
             .filter_map(|(_, entry)| self.whole(resource, entry))
             .collect()
     }
@@ -318,12 +330,9 @@ impl<'a> Api<'a> {
         let service = self.find("services", namespace, service)?;
         let wanted = field(&service, &["spec", "selector"])?;
         let pods = self.resource("pods")?;
-        Some(
-            self.list(&pods, Some(namespace))
-                .into_iter()
-                .filter(|pod| labels::has_all(&labels(pod), wanted))
-                .collect(),
-        )
+        Some(self.select(&pods, Some(namespace), |pod| {
+            labels::has_all(&labels(pod), wanted)
+        }))
     }
 
     /// Whether a pod is ready and its node there.

@@ -8,25 +8,29 @@ pub(super) fn round(api: &mut Api<'_>) {
     let resources = api.resources();
     let uids: BTreeSet<String> = resources
         .iter()
-        .flat_map(|resource| api.list(resource, None))
-        .map(|object| text(&object, &["metadata", "uid"]).to_owned())
+        .flat_map(|resource| {
+            api.store()
+                .range(&resource.prefix())
+                .filter_map(|(_, entry)| Some(text(entry.value()?, &["metadata", "uid"]).to_owned()))
+                .collect::<Vec<_>>()
+        })
         .collect();
     for resource in &resources {
-        for object in api.list(resource, None) {
-            let owners = field(&object, &["metadata", "ownerReferences"]).and_then(Value::as_array);
-            let lost = owners.is_some_and(|owners| {
+        let lost = api.select(resource, None, |object| {
+            let owners = field(object, &["metadata", "ownerReferences"]).and_then(Value::as_array);
+            owners.is_some_and(|owners| {
                 !owners.is_empty() && owners.iter().all(|owner| !uids.contains(text(owner, &["uid"])))
-            });
-            if lost {
-                // What a webhook keeps here is tried again in the next round.
-                let _ = api.delete(
-                    resource,
-                    namespace(&object),
-                    name(&object),
-                    Cascade::Background,
-                    false,
-                );
-            }
+            })
+        });
+        for object in lost {
+            // What a webhook keeps here is tried again in the next round.
+            let _ = api.delete(
+                resource,
+                namespace(&object),
+                name(&object),
+                Cascade::Background,
+                false,
+            );
         }
     }
     // An aggregated API that does not answer may hold objects: a namespace cannot end before it is known.

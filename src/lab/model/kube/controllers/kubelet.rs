@@ -8,12 +8,16 @@ const NETWORK: &str = "calico-node";
 
 /// Whether the network of pods works on a node.
 pub fn network_up(api: &Api<'_>, node: &str) -> bool {
-    api.all("pods").iter().any(|pod| {
+    let Some(pods) = api.resource("pods") else {
+        return false;
+    };
+    let network = api.select(&pods, None, |pod| {
         text(pod, &["metadata", "labels", "k8s-app"]) == NETWORK
             && text(pod, &["spec", "nodeName"]) == node
             && crate::lab::model::kube::condition(pod, "Ready")
             && field(pod, &["metadata", "deletionTimestamp"]).is_none()
-    })
+    });
+    !network.is_empty()
 }
 
 /// Marks a pod as running and ready.
@@ -59,10 +63,7 @@ pub(super) fn round(api: &mut Api<'_>) {
     let Some(pods) = api.resource("pods") else { return };
     for node in api.context.live.clone() {
         let network = network_up(api, &node);
-        for mut pod in api.list(&pods, None) {
-            if text(&pod, &["spec", "nodeName"]) != node {
-                continue;
-            }
+        for mut pod in api.select(&pods, None, |pod| text(pod, &["spec", "nodeName"]) == node) {
             if field(&pod, &["metadata", "deletionTimestamp"]).is_some() {
                 api.store.delete(&pods.key(namespace(&pod), name(&pod)));
                 continue;

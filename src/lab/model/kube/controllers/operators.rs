@@ -2,6 +2,7 @@
 
 use crate::lab::model::kube::{Api, Cascade, condition, field, merge, name, set_condition, text};
 use serde_json::{Value, json};
+use std::sync::LazyLock;
 
 /// What charts install and what operators make of it, by the name of the chart.
 const CHARTS: &str = include_str!("charts.yaml");
@@ -14,8 +15,9 @@ const HELM: &str = "k0s";
 
 /// Parts of `charts.yaml`; a part that is not there has no objects.
 fn part(name: &str) -> Vec<Value> {
-    let all: Value = serde_yaml::from_str(CHARTS).unwrap_or_default();
-    all[name].as_array().cloned().unwrap_or_default()
+    // Operators look in every tick.
+    static ALL: LazyLock<Value> = LazyLock::new(|| serde_yaml::from_str(CHARTS).unwrap_or_default());
+    ALL[name].as_array().cloned().unwrap_or_default()
 }
 
 /// Makes what is missing, as `manager`. The first refusal ends the round: what follows may need what was refused.

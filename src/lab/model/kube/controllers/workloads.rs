@@ -66,10 +66,13 @@ fn endpoints(api: &mut Api<'_>, service: &Value) {
 }
 
 fn alive(api: &Api<'_>, plural: &str) -> Vec<Value> {
-    api.all(plural)
-        .into_iter()
-        .filter(|object| field(object, &["metadata", "deletionTimestamp"]).is_none())
-        .collect()
+    api.resource(plural)
+        .map(|resource| {
+            api.select(&resource, None, |object| {
+                field(object, &["metadata", "deletionTimestamp"]).is_none()
+            })
+        })
+        .unwrap_or_default()
 }
 
 fn owner(object: &Value) -> Value {
@@ -84,16 +87,13 @@ fn owned(api: &Api<'_>, plural: &str, of: &Value) -> Vec<Value> {
         return Vec::new();
     };
     let uid = &of["metadata"]["uid"];
-    api.list(&resource, Some(namespace(of)))
-        .into_iter()
-        .filter(|object| {
-            object["metadata"]["ownerReferences"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .any(|owner| owner["uid"] == *uid)
-        })
-        .collect()
+    api.select(&resource, Some(namespace(of)), |object| {
+        object["metadata"]["ownerReferences"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|owner| owner["uid"] == *uid)
+    })
 }
 
 fn pod(of: &Value, name: &str) -> Value {
@@ -331,12 +331,11 @@ fn job(api: &mut Api<'_>, object: &Value) {
 /// the taints that the node lifecycle controller gives it.
 pub(super) fn schedule(api: &mut Api<'_>) {
     let Some(pods) = api.resource("pods") else { return };
-    for mut one in api.list(&pods, None) {
-        if !text(&one, &["spec", "nodeName"]).is_empty()
-            || field(&one, &["metadata", "deletionTimestamp"]).is_some()
-        {
-            continue;
-        }
+    let waiting = api.select(&pods, None, |one| {
+        text(one, &["spec", "nodeName"]).is_empty()
+            && field(one, &["metadata", "deletionTimestamp"]).is_none()
+    });
+    for mut one in waiting {
         let all = api.list(&pods, None);
         let best = alive(api, "nodes")
             .into_iter()
