@@ -5,6 +5,7 @@
 
 mod api;
 mod api_faults;
+mod api_recorded;
 mod apply;
 mod apply_cli;
 mod architecture;
