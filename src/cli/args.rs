@@ -1,5 +1,6 @@
 //! The arguments of every command. Their help texts are the CLI reference (`docs/cli.md` is generated from here).
 
+pub use super::args_live::{LiveArgs, OtherUpgradeArgs, UpgradeArgs};
 use super::log::{Level, LogFormat};
 use crate::options::{Amount, FailurePolicy};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -49,6 +50,8 @@ pub enum Command {
     Plan(Box<PlanArgs>),
     /// Run a saved plan on its hosts
     Apply(ApplyArgs),
+    /// Plan, ask, and apply in one
+    Upgrade(Box<UpgradeArgs>),
     /// Undo what a plan did, as far as it can be undone
     Rollback(RollbackArgs),
     /// Tell how far a plan came
@@ -101,22 +104,27 @@ pub enum Format {
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "With stdout on a terminal the diff is printed there. Redirected (`mkectl plan … > plan.json`), stdout is \
-exactly one JSON document and the diff goes to stderr. On failure stdout stays empty.\n\nExit codes: 0 a plan was made · 2 the same, with \
---detailed-exitcode · 3 the plan has blockers (it is still printed) · 4 bad usage or input."
+exactly one JSON document and the diff goes to stderr. On failure stdout stays empty.\n\nConfiguration and accounts come from files, or \
+with --live or --mke3-admin-username from the API of MKE 3; a file that is given wins.\n\nExit codes: 0 a plan was made · 2 the same, with \
+--detailed-exitcode · 3 the plan has blockers (it is still printed) · 4 bad usage or input, wrong user or password · 10 MKE 3 answers, \
+and not as it should · 15 a host or the API cannot be reached, or is not trusted."
 )]
 pub struct PlanArgs {
     /// hosts.yaml: how to reach every node
     #[arg(long, value_name = "FILE")]
     pub hosts_path: String,
-    /// The MKE 3 configuration (TOML), as `GET /api/ucp/config-toml` returns it
+    /// The MKE 3 configuration (TOML), as `GET /api/ucp/config-toml` returns it [default: read live]
     #[arg(long, value_name = "FILE", alias = "mke3-config-path")]
-    pub mke3_config: String,
+    pub mke3_config: Option<String>,
     /// Recorded host facts; without them there are no actions, only conversion and findings
     #[arg(long, value_name = "FILE")]
     pub facts: Option<String>,
-    /// Recorded accounts: users, organizations, teams, grants
+    /// Recorded accounts: users, organizations, teams, grants [default: read live, when anything is]
     #[arg(long, value_name = "FILE")]
     pub accounts: Option<String>,
+    /// What is read live.
+    #[command(flatten)]
+    pub live: LiveArgs,
     /// Save the plan here (mode 0600), and print the diff
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<String>,
@@ -247,6 +255,9 @@ pub struct RehearseArgs {
     /// Stop after this stage (exit 14)
     #[arg(long, value_name = "STAGE")]
     pub until: Option<String>,
+    /// Read configuration and accounts from the twin's own API of MKE 3, over TLS with the CA that its hosts hold
+    #[arg(long)]
+    pub live: bool,
     /// Where the run is kept.
     #[command(flatten)]
     pub run: RunArgs,
@@ -255,7 +266,8 @@ pub struct RehearseArgs {
     pub upgrade: UpgradeOptions,
 }
 
-fn asset(text: &str) -> Result<(String, String), String> {
+/// `NAME=FILE`.
+pub(super) fn asset(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), file.to_owned())),
         _ => Err("give the name of the asset and a file, such as k0s=./k0s-v1.32.11".to_owned()),

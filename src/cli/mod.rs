@@ -1,11 +1,14 @@
 //! The command line: parse, call the library, print, map errors to exit codes. One file per command.
 
 pub mod args;
+mod args_live;
 mod commands;
 mod error;
 pub mod exit;
 mod files;
+mod live;
 mod log;
+mod reach;
 mod run;
 mod ui;
 
@@ -43,6 +46,7 @@ pub fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Plan(args) => commands::plan::run(&env, args),
         Command::Apply(args) => commands::apply::run(&env, args),
+        Command::Upgrade(args) => commands::upgrade::run(&env, args),
         Command::Rollback(args) => commands::rollback::run(&env, args),
         Command::Status(args) => commands::status::run(&env, args),
         Command::Rehearse(args) => commands::rehearse::run(&env, args),

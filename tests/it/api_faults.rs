@@ -19,7 +19,9 @@ const TOKEN: &str = "token-poison";
 
 /// What the server does with one request.
 #[derive(Clone, Debug)]
-enum Act {
+pub enum Act {
+    /// A whole response, as it is.
+    Raw(String),
     /// Answers: status, headers, body.
     Answer(u16, &'static str, String),
     /// Answers with a length that is longer than what comes.
@@ -34,7 +36,7 @@ enum Act {
     Noise,
 }
 
-fn json(status: u16, body: &str) -> Act {
+pub fn json(status: u16, body: &str) -> Act {
     Act::Answer(status, "Content-Type: application/json\r\n", body.to_owned())
 }
 
@@ -65,9 +67,9 @@ fn healthy(line: &str) -> Act {
 }
 
 /// A server with a certificate of its own choice; ends when dropped.
-struct Bad {
-    address: SocketAddr,
-    calls: Arc<Mutex<Vec<String>>>,
+pub struct Bad {
+    pub address: SocketAddr,
+    pub calls: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
 
@@ -78,7 +80,7 @@ impl Drop for Bad {
 }
 
 impl Bad {
-    async fn start(
+    pub async fn start(
         identity: Option<Identity>,
         script: impl Fn(usize, &str) -> Act + Send + Sync + 'static,
     ) -> Bad {
@@ -157,7 +159,7 @@ impl Bad {
     }
 }
 
-fn identity() -> Identity {
+pub fn identity() -> Identity {
     Authority::of_mke3()
         .unwrap()
         .issue(&["mke.rehearsal.test".to_owned()])
@@ -193,6 +195,7 @@ async fn perform(stream: &mut (impl AsyncWriteExt + Unpin), act: Act) -> bool {
     };
     let text = match act {
         Act::Answer(status, headers, body) => format!("{}{body}", head(status, headers, body.len())),
+        Act::Raw(text) => text,
         Act::Truncate => format!("{}{{\"accounts\":[{{\"na", head(200, "", 1000)),
         Act::Noise => "\u{1}\u{2} this is not HTTP\r\n\r\n".to_owned(),
         Act::Close => return false,

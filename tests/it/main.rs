@@ -5,6 +5,7 @@
 
 mod api;
 mod api_faults;
+mod api_recorded;
 mod apply;
 mod apply_cli;
 mod architecture;
@@ -17,6 +18,7 @@ mod flags;
 mod graph;
 mod knownhosts;
 mod lab;
+mod live;
 mod pipeline;
 mod rbac;
 mod report;

@@ -4,15 +4,12 @@ use crate::apply::engine::Direction;
 use crate::apply::runner::Settings;
 use crate::cli::args::{ApplyArgs, RunArgs};
 use crate::cli::error::CliError;
-use crate::cli::run::{self, LocalOperator, Run, State, seconds_since_1970};
+use crate::cli::reach;
+use crate::cli::run::{self, LocalOperator, Run, State};
 use crate::cli::ui::Stream;
 use crate::cli::{CommandResult, Env, exit, files};
 use crate::model::Plan;
 use crate::source::mke3::Config;
-use crate::ssh::auth::Keys;
-use crate::ssh::client::{Client, Settings as SshSettings};
-use crate::ssh::hostkey::Policy;
-use crate::ssh::knownhosts::KnownHosts;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,8 +30,8 @@ pub struct Going<'a> {
     pub parallelism: Option<u32>,
     /// `--until`.
     pub until: Option<&'a str>,
-    /// `--mke3-config`.
-    pub mke3_config: Option<&'a str>,
+    /// The MKE 3 configuration, for the secrets that the plan takes from it.
+    pub mke3_config: Option<&'a Config>,
     /// `--asset`; a way back needs none.
     pub assets: Option<&'a [(String, String)]>,
     /// What is kept.
@@ -44,6 +41,7 @@ pub struct Going<'a> {
 pub fn run(env: &Env, args: &ApplyArgs) -> CommandResult {
     let plan = super::load_plan(&args.plan)?;
     run::applyable(&plan)?;
+    let config = configuration(args.mke3_config.as_deref())?;
     go(
         env,
         &Going {
@@ -58,11 +56,17 @@ pub fn run(env: &Env, args: &ApplyArgs) -> CommandResult {
             direction: Direction::Forward,
             parallelism: args.parallelism,
             until: args.until.as_deref(),
-            mke3_config: args.mke3_config.as_deref(),
+            mke3_config: config.as_ref(),
             assets: Some(&args.assets),
             run: &args.run,
         },
     )
+}
+
+/// Reads `--mke3-config`.
+pub fn configuration(path: Option<&str>) -> Result<Option<Config>, CliError> {
+    path.map(|path| Ok(Config::parse_bytes(path, &files::read(path)?)?))
+        .transpose()
 }
 
 /// Asks, reaches the hosts, and runs.
@@ -72,12 +76,8 @@ pub fn go(env: &Env, going: &Going<'_>) -> CommandResult {
         Some(given) => asset_files(plan, given)?,
         None => BTreeMap::new(),
     };
-    let config = going
-        .mke3_config
-        .map(|path| Ok::<_, CliError>(Config::parse_bytes(path, &files::read(path)?)?))
-        .transpose()?;
     let secrets = match going.direction {
-        Direction::Forward => run::secrets(plan, config.as_ref(), &|what| env.ui.ask_secret(what))?,
+        Direction::Forward => run::secrets(plan, going.mke3_config, &|what| env.ui.ask_secret(what))?,
         // An undo gets no secrets but those of documents, which it does not need.
         Direction::Back => BTreeMap::new(),
     };
@@ -97,20 +97,7 @@ pub fn go(env: &Env, going: &Going<'_>) -> CommandResult {
             going.run.config_out.as_ref().map(PathBuf::from),
         )
     };
-    let ui = env.ui.clone();
-    let ask = Arc::new(move |path: &Path, attempt: u32| {
-        let again = if attempt > 1 { " (again)" } else { "" };
-        ui.ask_secret(&format!("passphrase of {}{again}", path.display()))
-    });
-    let client = Client::new(
-        SshSettings::default(),
-        Policy::new(known_hosts(home.as_deref()), Arc::new(seconds_since_1970)),
-        Keys::new(
-            home,
-            std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from),
-            Some(ask),
-        ),
-    );
+    let client = reach::client(env, home);
     let width = width(plan, going.parallelism);
     let runtime = run::runtime()?;
     let done = runtime.block_on(run::run(
@@ -241,23 +228,4 @@ fn no_home() -> CliError {
         "HOME is not set, so there is no place for state and kubeconfig",
         "set HOME, or give --state-dir and --output",
     )
-}
-
-/// The lines of the files that OpenSSH reads. One that is not there vouches for nobody.
-fn known_hosts(home: Option<&Path>) -> KnownHosts {
-    let mut known = KnownHosts::default();
-    let mut paths = vec![
-        PathBuf::from("/etc/ssh/ssh_known_hosts"),
-        PathBuf::from("/etc/ssh/ssh_known_hosts2"),
-    ];
-    if let Some(home) = home {
-        paths.push(home.join(".ssh/known_hosts"));
-        paths.push(home.join(".ssh/known_hosts2"));
-    }
-    for path in paths {
-        if let Ok(bytes) = std::fs::read(&path) {
-            known.add(&path.to_string_lossy(), &String::from_utf8_lossy(&bytes));
-        }
-    }
-    known
 }

@@ -15,6 +15,7 @@ pub mod rollback;
 pub mod schema;
 pub mod show;
 pub mod status;
+pub mod upgrade;
 pub mod version;
 
 use super::error::CliError;

@@ -5,22 +5,63 @@ use super::super::ui::Stream;
 use crate::catalogue::Bundle;
 use crate::cli::args::{Format, PlanArgs, UpgradeOptions};
 use crate::cli::error::CliError;
-use crate::cli::{CommandResult, Env, exit, files};
+use crate::cli::live::{self, Given};
+use crate::cli::{CommandResult, Env, exit, files, reach};
 use crate::model::{Meta, PLAN_FORMAT, PLAN_KIND, Plan, Severity};
 use crate::options::Options;
 use crate::plan::make::{GivenAsset, Inputs, MakeError, Source, make};
 use crate::plan::tables::Tables;
 use crate::source::accounts::Accounts;
+use crate::source::api::Want;
 use crate::source::facts::Facts;
 use crate::source::hosts::Hosts;
 use crate::source::mke3;
 use crate::{plan, report};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 pub fn run(env: &Env, args: &PlanArgs) -> CommandResult {
-    let plan = make_plan(env, args, assets(&args.assets)?)?;
+    let given = read_live(env, args)?;
+    let plan = make_plan(env, args, assets(&args.assets)?, &given)?;
+    print(env, args, &plan)
+}
+
+/// Reads what no file gives from the live cluster, when that was asked for.
+pub fn read_live(env: &Env, args: &PlanArgs) -> Result<Given, CliError> {
+    let want = Want {
+        config: args.mke3_config.is_none(),
+        accounts: args.accounts.is_none(),
+    };
+    if !live::is_wanted(&args.live) || want == Want::default() {
+        return Ok(Given::default());
+    }
+    // What can be refused without asking anybody is refused first.
+    let options = options(&args.upgrade)?;
+    let hosts = Hosts::parse_bytes(&args.hosts_path, &files::read(&args.hosts_path)?)?;
+    let facts = match &args.facts {
+        Some(path) => Some(Facts::parse(path, &files::read(path)?)?),
+        None => None,
+    };
+    let password = live::password(env, &args.live)?;
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let ask = live::Ask {
+        args: &args.live,
+        hosts: &hosts,
+        facts: facts.as_ref(),
+        external: &options.external_address,
+        transport: Arc::new(reach::client(env, home)),
+        connect_to: None,
+        want,
+        password,
+    };
+    crate::cli::run::runtime()?.block_on(live::read(env, ask))
+}
+
+/// Prints a plan and saves it, as the arguments say.
+pub fn print(env: &Env, args: &PlanArgs, plan: &Plan) -> CommandResult {
     let json =
-        plan::write(&plan).map_err(|error| CliError::bug(format!("the plan cannot be written: {error}")))?;
+        plan::write(plan).map_err(|error| CliError::bug(format!("the plan cannot be written: {error}")))?;
     // What is written is read back: a plan that our own reader refuses must not leave this process.
     plan::read(&json).map_err(|error| CliError::bug(format!("the plan is not readable again: {error}")))?;
     if let Some(path) = &args.out {
@@ -29,14 +70,14 @@ pub fn run(env: &Env, args: &PlanArgs) -> CommandResult {
     let terminal = env.ui.is_terminal(Stream::Out);
     match args.format {
         Some(Format::Json) => env.ui.out(&json)?,
-        Some(format) => env.ui.out(&super::show::render(env, &plan, format, None)?)?,
+        Some(format) => env.ui.out(&super::show::render(env, plan, format, None)?)?,
         None if terminal || args.out.is_some() => {
             env.ui
-                .out(report::diff::render(&plan, &env.ui.style(Stream::Out)).as_bytes())?;
+                .out(report::diff::render(plan, &env.ui.style(Stream::Out)).as_bytes())?;
         }
         None => {
             env.ui
-                .err(&report::diff::render(&plan, &env.ui.style(Stream::Err)));
+                .err(&report::diff::render(plan, &env.ui.style(Stream::Err)));
             env.ui.out(&json)?;
         }
     }
@@ -80,16 +121,29 @@ pub fn assets(given: &[(String, String)]) -> Result<BTreeMap<String, GivenAsset>
     Ok(assets)
 }
 
-/// Reads the inputs and makes the plan.
-pub fn make_plan(env: &Env, args: &PlanArgs, assets: BTreeMap<String, GivenAsset>) -> Result<Plan, CliError> {
+/// Reads the inputs and makes the plan. A file that is named wins over what was read live.
+pub fn make_plan(
+    env: &Env,
+    args: &PlanArgs,
+    assets: BTreeMap<String, GivenAsset>,
+    given: &Given,
+) -> Result<Plan, CliError> {
     let mut paths = BTreeMap::new();
     let mut load = |name: &str, path: &str| -> Result<(String, Vec<u8>), CliError> {
         env.log(Level::Debug, &format!("reading {name} from {path}"));
         paths.insert(name.to_owned(), path.to_owned());
         Ok((files::base_name(path), files::read(path)?))
     };
-    let (_, bytes) = load("mke3-config", &args.mke3_config)?;
-    let config = mke3::Config::parse_bytes(&args.mke3_config, &bytes)?;
+    let config = match (&args.mke3_config, &given.config) {
+        (Some(path), _) => mke3::Config::parse_bytes(path, &load("mke3-config", path)?.1)?,
+        (None, Some(bytes)) => mke3::Config::parse_bytes(live::CONFIG, bytes)?,
+        (None, None) => {
+            return Err(CliError::usage(
+                "the MKE 3 configuration is not given",
+                "add --mke3-config FILE, or --mke3-admin-username NAME to read it from the live cluster",
+            ));
+        }
+    };
     let (hosts_file, hosts_bytes) = load("hosts", &args.hosts_path)?;
     let hosts = Hosts::parse_bytes(&args.hosts_path, &hosts_bytes)?;
     let facts = match &args.facts {
@@ -99,12 +153,17 @@ pub fn make_plan(env: &Env, args: &PlanArgs, assets: BTreeMap<String, GivenAsset
         }
         None => None,
     };
-    let accounts = match &args.accounts {
-        Some(path) => {
+    let accounts = match (&args.accounts, &given.accounts) {
+        (Some(path), _) => {
             let (file, bytes) = load("accounts", path)?;
             Some((file, Accounts::parse(path, &bytes)?, bytes))
         }
-        None => None,
+        (None, Some(bytes)) => Some((
+            live::ACCOUNTS.to_owned(),
+            Accounts::parse(live::ACCOUNTS, bytes)?,
+            bytes.clone(),
+        )),
+        (None, None) => None,
     };
     let options = options(&args.upgrade)?;
     let mut registry_cas = String::new();
@@ -115,6 +174,11 @@ pub fn make_plan(env: &Env, args: &PlanArgs, assets: BTreeMap<String, GivenAsset
     for (name, path) in cas {
         if let Some(path) = path {
             registry_cas.push_str(&certificate(path, &load(name, path)?.1)?);
+        }
+    }
+    for (name, read) in [("mke3-config", &given.config), ("accounts", &given.accounts)] {
+        if read.is_some() {
+            paths.entry(name.to_owned()).or_insert_with(|| given.from.clone());
         }
     }
     let tables = Tables::load(&Bundle::embedded()).map_err(|error| CliError::bug(error.to_string()))?;

@@ -3,17 +3,21 @@
 use super::plan::make_plan;
 use crate::apply::engine::Direction;
 use crate::apply::runner::Settings;
-use crate::cli::args::{PlanArgs, RehearseArgs, UpgradeOptions};
+use crate::cli::args::{LiveArgs, PlanArgs, RehearseArgs, UpgradeOptions};
 use crate::cli::error::CliError;
+use crate::cli::live::{self, Given};
 use crate::cli::log::Level;
 use crate::cli::run::{self, LocalOperator, Run, State, seconds_since_1970};
 use crate::cli::ui::Stream;
 use crate::cli::{CommandResult, Env, exit, files};
+use crate::lab::api::Setup;
 use crate::lab::{Isolation, Lab, LabError, Options, assets};
 use crate::model::Plan;
 use crate::plan::make::GivenAsset;
 use crate::source::accounts::Accounts;
+use crate::source::api::{Password, Want};
 use crate::source::facts::Facts;
+use crate::source::hosts::Hosts;
 use crate::{plan, report};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -86,18 +90,34 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
             "add --facts FILE, or put facts.json beside hosts.yaml",
         )
     })?;
+    let accounts = beside(&args.accounts, "accounts.json");
+    let upgrade = upgrade(env, &args.upgrade);
     let plan_args = PlanArgs {
-        mke3_config,
-        accounts: beside(&args.accounts, "accounts.json"),
+        mke3_config: (!args.live).then(|| mke3_config.clone()),
+        accounts: accounts.clone().filter(|_| !args.live),
         facts: Some(facts.clone()),
         hosts_path,
+        live: LiveArgs::default(),
         out: None,
         format: None,
         detailed_exitcode: false,
         assets: Vec::new(),
-        upgrade: upgrade(env, &args.upgrade),
+        upgrade,
     };
-    let (plan, files_of_assets) = twin(env, &plan_args, work.path())?;
+    let parsed = Facts::parse(&facts, &files::read(&facts)?)?;
+    let runtime = run::runtime()?;
+    // What is read live is read from the twin, which then has to be there before there is a plan.
+    let (started, given) = if args.live {
+        let recorded = Recorded {
+            config: files::read(&mke3_config)?,
+            accounts: accounts.as_deref(),
+        };
+        let (lab, given) = runtime.block_on(read_live(env, &plan_args, &parsed, recorded))?;
+        (Some(lab), given)
+    } else {
+        (None, Given::default())
+    };
+    let (plan, files_of_assets) = twin(env, &plan_args, work.path(), &given)?;
     env.ui
         .err(&report::diff::summary(&plan, &env.ui.style(Stream::Err)));
     run::applyable(&plan)?;
@@ -133,35 +153,17 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
             )
         })
         .collect();
-    let facts = Facts::parse(&facts, &files::read(&facts)?)?;
-    let accounts = match &plan_args.accounts {
+    let known = match &accounts {
         Some(path) => Some(Accounts::parse(path, &files::read(path)?)?),
         None => None,
     };
-    let binary = std::env::current_exe().map_err(|error| CliError::file("find", "mkectl", &error))?;
-    let runtime = run::runtime()?;
     let done = runtime.block_on(async {
-        env.log(
-            Level::Info,
-            &format!(
-                "==> Running phase: Start {} simulated hosts",
-                plan.spec.hosts.len()
-            ),
-        );
-        let lab = Lab::from_facts(
-            &facts,
-            &Options {
-                directory: crate::lab::place(),
-                binary,
-                isolation: Isolation::best(),
-                tick: Some(TICK),
-                roles: roles(&plan),
-            },
-        )
-        .await
-        .map_err(|error| lab_error(&error))?;
-        if let Some(accounts) = &accounts {
-            lab.state().know_accounts(accounts);
+        let lab = match started {
+            Some(lab) => lab,
+            None => start(env, &parsed, roles(&plan)).await?,
+        };
+        if let Some(known) = &known {
+            lab.state().know_accounts(known);
         }
         let transport = lab
             .transport(Arc::new(seconds_since_1970))
@@ -238,10 +240,104 @@ fn upgrade(env: &Env, given: &UpgradeOptions) -> UpgradeOptions {
     options
 }
 
+async fn start(
+    env: &Env,
+    facts: &Facts,
+    roles: BTreeMap<String, crate::model::Role>,
+) -> Result<Lab, CliError> {
+    env.log(
+        Level::Info,
+        &format!("==> Running phase: Start {} simulated hosts", facts.hosts.len()),
+    );
+    let binary = std::env::current_exe().map_err(|error| CliError::file("find", "mkectl", &error))?;
+    let options = Options {
+        directory: crate::lab::place(),
+        binary,
+        isolation: Isolation::best(),
+        tick: Some(TICK),
+        roles,
+    };
+    Lab::from_facts(facts, &options)
+        .await
+        .map_err(|error| lab_error(&error))
+}
+
+/// What the twin's API is to tell.
+struct Recorded<'a> {
+    config: Vec<u8>,
+    accounts: Option<&'a str>,
+}
+
+/// Starts the twin with its API, and reads from it as from a real cluster: the CA over SSH, the rest over TLS.
+async fn read_live(
+    env: &Env,
+    args: &PlanArgs,
+    facts: &Facts,
+    recorded: Recorded<'_>,
+) -> Result<(Lab, Given), CliError> {
+    let hosts = Hosts::parse_bytes(&args.hosts_path, &files::read(&args.hosts_path)?)?;
+    let roles = hosts
+        .entries
+        .iter()
+        .filter_map(|entry| Some((entry.address.clone(), entry.role?)))
+        .collect();
+    let accounts = match recorded.accounts {
+        Some(path) => Accounts::parse(path, &files::read(path)?)?,
+        None => Accounts::default(),
+    };
+    let administrator = accounts
+        .users
+        .iter()
+        .find(|user| user.admin && user.active && !user.ldap);
+    let administrator = administrator.ok_or_else(|| {
+        CliError::usage(
+            "the twin has no administrator whose session could read it: there is none among the accounts",
+            "add --accounts FILE with an active administrator, or leave out --live",
+        )
+    })?;
+    let live = LiveArgs {
+        mke3_admin_username: Some(administrator.name.clone()),
+        mke3_external_address: Some(EXTERNAL.to_owned()),
+        ..LiveArgs::default()
+    };
+    let lab = start(env, facts, roles).await?;
+    let password = "rehearsal".to_owned();
+    let setup = Setup {
+        name: EXTERNAL.to_owned(),
+        config: recorded.config,
+        accounts,
+        password: password.clone(),
+    };
+    let api = lab.serve_api(setup).await.map_err(|error| lab_error(&error))?;
+    let transport = lab
+        .transport(Arc::new(seconds_since_1970))
+        .map_err(|error| lab_error(&error))?;
+    let ask = live::Ask {
+        args: &live,
+        hosts: &hosts,
+        facts: Some(facts),
+        external: EXTERNAL,
+        transport,
+        connect_to: Some(api.address()),
+        want: Want {
+            config: true,
+            accounts: true,
+        },
+        password: Password::new(password),
+    };
+    let given = live::read(env, ask).await?;
+    Ok((lab, given))
+}
+
 /// The plan, with what a lab has in place of k0s, the etcd tools and the charts, and those files.
-fn twin(env: &Env, args: &PlanArgs, work: &Path) -> Result<(Plan, BTreeMap<String, PathBuf>), CliError> {
+fn twin(
+    env: &Env,
+    args: &PlanArgs,
+    work: &Path,
+    live: &Given,
+) -> Result<(Plan, BTreeMap<String, PathBuf>), CliError> {
     // The versions of the assets are those of the target, which the plan chooses.
-    let to = make_plan(env, args, BTreeMap::new())?.spec.cluster.to;
+    let to = make_plan(env, args, BTreeMap::new(), live)?.spec.cluster.to;
     let bytes = assets::assets(&assets::Versions {
         k0s: &to.k0s,
         etcd: &to.etcd,
@@ -261,7 +357,7 @@ fn twin(env: &Env, args: &PlanArgs, work: &Path) -> Result<(Plan, BTreeMap<Strin
         );
         paths.insert(name.to_owned(), path);
     }
-    Ok((make_plan(env, args, given)?, paths))
+    Ok((make_plan(env, args, given, live)?, paths))
 }
 
 fn roles(plan: &Plan) -> BTreeMap<String, crate::model::Role> {

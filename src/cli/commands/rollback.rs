@@ -9,6 +9,7 @@ use crate::cli::{CommandResult, Env};
 pub fn run(env: &Env, args: &RollbackArgs) -> CommandResult {
     let plan = super::load_plan(&args.plan)?;
     run::applyable(&plan)?;
+    let config = apply::configuration(args.mke3_config.as_deref())?;
     apply::go(
         env,
         &apply::Going {
@@ -19,7 +20,7 @@ pub fn run(env: &Env, args: &RollbackArgs) -> CommandResult {
             direction: Direction::Back,
             parallelism: args.parallelism,
             until: None,
-            mke3_config: args.mke3_config.as_deref(),
+            mke3_config: config.as_ref(),
             assets: None,
             run: &args.run,
         },

@@ -485,7 +485,12 @@ impl Service {
                 text => json!(text),
             };
             match key.split_once("[0].") {
-                Some((list, field)) => whole[list][0][field] = value,
+                Some((list, field)) => {
+                    if whole.get(list).is_none() {
+                        whole[list] = json!([{}]);
+                    }
+                    whole[list][0][field] = value;
+                }
                 None => whole[key] = value,
             }
         }

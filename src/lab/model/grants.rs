@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 const MANAGER: &str = "ucp-controller";
 
 impl State {
-    /// Lets MKE 3 know these accounts: its administrators, and the bindings of users, teams and organizations, each in its
-    /// namespace. What the cluster has already stays as it is.
+    /// Lets MKE 3 know these accounts: users with their hashes, administrators, organizations, roles, and the bindings of
+    /// users, teams and organizations, each in its namespace. What the cluster has already stays as it is.
     pub fn know_accounts(&mut self, accounts: &Accounts) {
         for user in accounts.users.iter().filter(|user| user.active) {
             let hash = match user.password.as_deref() {
@@ -24,8 +24,22 @@ impl State {
             account.admin = user.admin;
             self.accounts.insert(user.name.clone(), account);
         }
+        for organization in &accounts.organizations {
+            let account = Account {
+                organisation: true,
+                ..Account::user("")
+            };
+            self.accounts.insert(organization.name.clone(), account);
+        }
         let context = self.mke3_context();
         let mut api = Api::new(&mut self.etcd.store, &context);
+        for name in &accounts.cluster_roles {
+            let role = json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+                "metadata": {"name": name}, "rules": [],
+            });
+            let _ = api.create(role, MANAGER);
+        }
         for binding in &accounts.bindings {
             if let Some(namespace) = &binding.namespace {
                 let namespace = json!({

@@ -117,7 +117,7 @@ impl Client {
         let tls = tls::config(&access.ca).map_err(|why| ApiError {
             place: access.address.clone(),
             call: "the CA that is trusted".to_owned(),
-            fault: Fault::Tls(why),
+            fault: Fault::Ca(why),
             attempts: 1,
         })?;
         Ok(Client {

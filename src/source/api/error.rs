@@ -47,6 +47,8 @@ pub enum Fault {
     OtherName(String),
     /// The certificate is not valid now.
     Expired,
+    /// The CA that was given cannot be used.
+    Ca(String),
     /// Another failure of TLS.
     Tls(String),
     /// What listens does not speak TLS.
@@ -101,6 +103,7 @@ impl ApiError {
             | Fault::WrongPassword(_)
             | Fault::Locked(_)
             | Fault::NotAdmin(_)
+            | Fault::Ca(_)
             | Fault::OtherName(_) => Kind::Input,
             Fault::NoConnection(_)
             | Fault::Slow(_)
@@ -154,6 +157,7 @@ impl ApiError {
             Fault::Expired => {
                 "compare the clock of this machine with the managers', or renew the certificate of MKE"
             }
+            Fault::Ca(_) => "give a PEM file with the CA of the API's certificate with --mke3-ca-file",
             Fault::Tls(_) => "look at the logs of the load balancer and of ucp-controller",
             Fault::NotTls | Fault::NotHttp | Fault::NotMke(_) => {
                 "check address and port: something else than MKE answers there; MKE's own port is \
@@ -232,6 +236,7 @@ impl fmt::Display for Fault {
                 said(names)
             ),
             Fault::Expired => write!(f, "the certificate there is not valid now, so nothing was sent"),
+            Fault::Ca(why) => write!(f, "it cannot be used: {why}"),
             Fault::Tls(why) => write!(f, "TLS failed: {why}"),
             Fault::NotTls => write!(f, "what listens there does not speak TLS"),
             Fault::NotHttp => write!(f, "what listens there does not speak HTTP"),
