@@ -8,13 +8,13 @@ mod changes;
 mod mutants;
 mod near;
 mod outside;
-mod picture;
 mod stage;
 mod walker;
 
 use mkectl::apply::engine::Direction;
+use mkectl::catalogue::Mke3Objects;
+use mkectl::lab::Picture;
 use outside::Outside;
-use picture::Picture;
 pub use stage::Stage;
 use walker::Walker;
 
@@ -74,7 +74,9 @@ const LAST: &str = "verify";
 /// Forward until after a stage, and back: each undo is killed half-way and made twice, and the cluster is as it was.
 fn there_and_back(until: &str) {
     let stage = Stage::new(HOSTS);
-    let before = Picture::of(&stage.lab);
+    let passing = Mke3Objects::load(&crate::simulated::bundle()).unwrap().passing;
+    let picture = || Picture::of(&stage.lab, &passing).unwrap();
+    let before = picture();
     let (result, walker) = stage.walk(Walker::plain(&stage), Vec::new(), Direction::Forward, Some(until));
     walker.report();
     assert_eq!(result.exit(), 14, "{:#?}", result.failures);
@@ -90,7 +92,7 @@ fn there_and_back(until: &str) {
     // Agents and kubelets bring back the rest by themselves.
     let mut differences = Vec::new();
     for _ in 0..200 {
-        differences = before.differences(&Picture::of(&stage.lab));
+        differences = before.differences(&picture());
         if differences.is_empty() {
             break;
         }
@@ -99,7 +101,11 @@ fn there_and_back(until: &str) {
     assert!(
         differences.is_empty(),
         "after a rollback from {until}:\n{}",
-        differences.join("\n")
+        differences
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
     );
 }
 

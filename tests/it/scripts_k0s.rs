@@ -431,6 +431,8 @@ fn others_join_one_by_one_and_go_again() {
     }
     stage.done(worker, "join-worker.sh", "undo", &env(&values));
     stage.probe(worker, "join-worker.sh", &env(&values), 11);
+    // Nothing of a join is left where a k0s would look for it.
+    stage.ok(worker, "test ! -e /etc/k0s/k0stoken");
     for host in ["manager-02", "manager-03"] {
         let values = elsewhere(&stage, &first, host, &minted);
         stage.done(host, "join-controller.sh", "undo", &env(&values));
