@@ -92,6 +92,8 @@ pub struct Lab {
     hosts: BTreeMap<String, LabHost>,
     cluster: Arc<Cluster>,
     client: PrivateKey,
+    /// Hosts by the address that the facts have.
+    names: BTreeMap<String, String>,
     directory: Directory,
 }
 
@@ -189,11 +191,16 @@ impl Lab {
                 }
             })
         });
+        let named = |about: &crate::source::facts::HostFacts| {
+            let name = about.hostname.clone().unwrap_or_else(|| about.address.clone());
+            (about.address.clone(), name)
+        };
         Ok(Lab {
             ticker,
             hosts,
             cluster,
             client,
+            names: facts.hosts.iter().map(named).collect(),
             directory,
         })
     }

@@ -11,6 +11,7 @@ mod checks;
 mod cli;
 mod digest;
 mod examples;
+mod facts;
 mod flags;
 mod graph;
 mod knownhosts;

@@ -4,15 +4,11 @@ use crate::apply::engine::Direction;
 use crate::apply::runner::Settings;
 use crate::cli::args::{ApplyArgs, RunArgs};
 use crate::cli::error::CliError;
-use crate::cli::run::{self, LocalOperator, Run, State, seconds_since_1970};
+use crate::cli::run::{self, LocalOperator, Run, State};
 use crate::cli::ui::Stream;
 use crate::cli::{CommandResult, Env, exit, files};
 use crate::model::Plan;
 use crate::source::mke3::Config;
-use crate::ssh::auth::Keys;
-use crate::ssh::client::{Client, Settings as SshSettings};
-use crate::ssh::hostkey::Policy;
-use crate::ssh::knownhosts::KnownHosts;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,6 +33,8 @@ pub struct Going<'a> {
     pub mke3_config: Option<&'a str>,
     /// `--asset`; a way back needs none.
     pub assets: Option<&'a [(String, String)]>,
+    /// `--lb-hook`.
+    pub lb_hook: Option<&'a str>,
     /// What is kept.
     pub run: &'a RunArgs,
 }
@@ -60,6 +58,7 @@ pub fn run(env: &Env, args: &ApplyArgs) -> CommandResult {
             until: args.until.as_deref(),
             mke3_config: args.mke3_config.as_deref(),
             assets: Some(&args.assets),
+            lb_hook: args.lb_hook.as_deref(),
             run: &args.run,
         },
     )
@@ -91,26 +90,14 @@ pub fn go(env: &Env, going: &Going<'_>) -> CommandResult {
     )?;
     let operator = LocalOperator {
         assets,
+        hook: going.lb_hook.map(|command| run::Hook::new(command.to_owned())),
         ..LocalOperator::new(
             &state,
             home.as_ref().map(|home| home.join(".mke")).ok_or_else(no_home)?,
             going.run.config_out.as_ref().map(PathBuf::from),
         )
     };
-    let ui = env.ui.clone();
-    let ask = Arc::new(move |path: &Path, attempt: u32| {
-        let again = if attempt > 1 { " (again)" } else { "" };
-        ui.ask_secret(&format!("passphrase of {}{again}", path.display()))
-    });
-    let client = Client::new(
-        SshSettings::default(),
-        Policy::new(known_hosts(home.as_deref()), Arc::new(seconds_since_1970)),
-        Keys::new(
-            home,
-            std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from),
-            Some(ask),
-        ),
-    );
+    let client = run::client(env, home);
     let width = width(plan, going.parallelism);
     let runtime = run::runtime()?;
     let done = runtime.block_on(run::run(
@@ -240,23 +227,4 @@ fn no_home() -> CliError {
         "HOME is not set, so there is no place for state and kubeconfig",
         "set HOME, or give --state-dir and --output",
     )
-}
-
-/// The lines of the files that OpenSSH reads. One that is not there vouches for nobody.
-fn known_hosts(home: Option<&Path>) -> KnownHosts {
-    let mut known = KnownHosts::default();
-    let mut paths = vec![
-        PathBuf::from("/etc/ssh/ssh_known_hosts"),
-        PathBuf::from("/etc/ssh/ssh_known_hosts2"),
-    ];
-    if let Some(home) = home {
-        paths.push(home.join(".ssh/known_hosts"));
-        paths.push(home.join(".ssh/known_hosts2"));
-    }
-    for path in paths {
-        if let Ok(bytes) = std::fs::read(&path) {
-            known.add(&path.to_string_lossy(), &String::from_utf8_lossy(&bytes));
-        }
-    }
-    known
 }

@@ -21,6 +21,7 @@ pub fn run(env: &Env, args: &RollbackArgs) -> CommandResult {
             until: None,
             mke3_config: args.mke3_config.as_deref(),
             assets: None,
+            lb_hook: None,
             run: &args.run,
         },
     )

@@ -16,6 +16,7 @@ mod k0s;
 mod kernel;
 pub(crate) mod kubectl;
 mod openssl;
+mod sockets;
 mod systemctl;
 mod systemd_run;
 pub(crate) mod template;
@@ -104,6 +105,7 @@ fn tools() -> Vec<&'static dyn Tool> {
         &etcd::Etcdutl,
         &firewall::FirewallCmd,
         &firewall::Ufw,
+        &kernel::Getenforce,
         &ip::Ip,
         &iptables::Iptables("ip6tables"),
         &iptables::Iptables("ip6tables-legacy"),
@@ -128,6 +130,7 @@ fn tools() -> Vec<&'static dyn Tool> {
         &kernel::Modprobe,
         &kernel::Sysctl,
         &openssl::Openssl,
+        &sockets::Ss,
         &systemctl::Systemctl,
         &systemd_run::SocketActivate,
         &systemd_run::SystemdRun,
