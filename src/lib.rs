@@ -11,12 +11,14 @@
 //!  ↓  ↘            ↓
 //!  ↓     plan → catalogue, convert → source → model
 //! lab → source
+//! cli → gather → catalogue, source, ssh
 //! ```
 
 pub mod apply;
 pub mod catalogue;
 pub mod cli;
 pub mod convert;
+pub mod gather;
 pub mod json;
 pub mod lab;
 pub mod model;

@@ -70,6 +70,8 @@ pub enum Command {
     Schema(SchemaArgs),
     /// Print a default mke4.yaml, or convert an MKE 3 configuration into one
     Init(InitArgs),
+    /// Record what the hosts and the cluster are, for `plan --facts`; changes nothing
+    Facts(FactsArgs),
     /// Run pre-upgrade checks alone
     Check(CheckArgs),
     /// Print the version
@@ -169,6 +171,9 @@ pub struct ApplyArgs {
     /// The file of an asset of the plan; its digest must be the one in the plan
     #[arg(long = "asset", value_name = "NAME=FILE", value_parser = asset)]
     pub assets: Vec<(String, String)>,
+    /// A program of this machine to run when the load balancer must look at the new API, before that is waited for
+    #[arg(long, value_name = "CMD")]
+    pub lb_hook: Option<String>,
     /// Where the run is kept.
     #[command(flatten)]
     pub run: RunArgs,
@@ -506,6 +511,25 @@ pub struct InitArgs {
     pub data_dir: String,
 }
 
+/// `facts`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "One read-only script is run on each host, all hosts at once, as root where sudo needs no password. A host that \
+cannot be reached, hangs or does not let us in is recorded with the reason.\n\nExit codes: 0 all hosts were read · 4 bad usage or \
+input · 15 some hosts could not be read; the facts of the others are written all the same."
+)]
+pub struct FactsArgs {
+    /// hosts.yaml: how to reach every node
+    #[arg(long, value_name = "FILE")]
+    pub hosts_path: String,
+    /// Save the facts here (mode 0600) instead of printing them
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<String>,
+    /// Hosts asked at once
+    #[arg(long, value_name = "N", default_value = "64", value_parser = parallelism)]
+    pub parallelism: usize,
+}
+
 /// `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -519,6 +543,10 @@ pub struct CheckArgs {
 pub enum CheckCommand {
     /// Which settings of an MKE 3 configuration MKE 4k supports; secrets are masked
     Mke3(CheckMke3Args),
+    /// Whether the hosts can become nodes of MKE 4k: reads them over SSH and changes nothing
+    Hosts(CheckHostsArgs),
+    /// Whether the hosts reach each other, and the load balancer them, on the ports that MKE 4k needs
+    Ports(CheckPortsArgs),
 }
 
 /// Form of the compatibility report.
@@ -542,6 +570,70 @@ pub struct CheckMke3Args {
     /// Form
     #[arg(long, value_enum, default_value = "human")]
     pub format: ReportFormat,
+}
+
+/// Form of findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// `check hosts`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Exit codes: 0 nothing blocks · 3 something does · 4 bad usage or input · 15 some hosts could not be read."
+)]
+pub struct CheckHostsArgs {
+    /// hosts.yaml: how to reach every node
+    #[arg(long, value_name = "FILE")]
+    pub hosts_path: String,
+    /// Recorded facts, instead of reading the hosts
+    #[arg(long, value_name = "FILE")]
+    pub facts: Option<String>,
+    /// MKE 4k version [default: the newest that the cluster may go to]
+    #[arg(long, value_name = "X.Y.Z")]
+    pub target_version: Option<String>,
+    /// k0s data directory on the hosts; ends in /k0s
+    #[arg(short, long, value_name = "DIR", default_value = "/var/lib/k0s")]
+    pub data_dir: String,
+    /// Hosts asked at once
+    #[arg(long, value_name = "N", default_value = "64", value_parser = parallelism)]
+    pub parallelism: usize,
+    /// Form
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: CheckFormat,
+}
+
+/// `check ports`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Where nothing listens on a port yet, a listener of a few minutes is started on its host; all are ended again, \
+whatever happens, and end by themselves otherwise.\n\nExit codes: 0 all ports are open · 3 some are not · 4 bad usage or input · 15 \
+some hosts could not be read."
+)]
+pub struct CheckPortsArgs {
+    /// hosts.yaml: how to reach every node
+    #[arg(long, value_name = "FILE")]
+    pub hosts_path: String,
+    /// DNS name or address of the load balancer; without it, only the ports between the hosts are looked at
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub external_address: Option<String>,
+    /// Hosts asked at once
+    #[arg(long, value_name = "N", default_value = "64", value_parser = parallelism)]
+    pub parallelism: usize,
+    /// Form
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: CheckFormat,
+}
+
+fn parallelism(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(width @ 1..=1000) => Ok(width),
+        _ => Err("give a number from 1 to 1000".to_owned()),
+    }
 }
 
 /// `version`.

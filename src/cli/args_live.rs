@@ -61,6 +61,9 @@ pub struct UpgradeArgs {
     /// A file of what the upgrade brings (k0s, etcd-tools, calico-chart, mke-operator-chart)
     #[arg(long = "asset", value_name = "NAME=FILE", value_parser = asset)]
     pub assets: Vec<(String, String)>,
+    /// A program of this machine to run when the load balancer must look at the new API, before that is waited for
+    #[arg(long, value_name = "CMD")]
+    pub lb_hook: Option<String>,
     /// Stop after this stage (exit 14)
     #[arg(long, value_name = "STAGE")]
     pub until: Option<String>,

@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use ui::{Stream, Ui};
 
 /// What every command gets.
+#[derive(Clone)]
 pub struct Env {
     ui: Ui,
     log: Log,
@@ -57,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => commands::schema::run(&env, args),
         Command::Init(args) => commands::init::run(&env, args),
         Command::Check(args) => commands::check::run(&env, args),
+        Command::Facts(args) => commands::facts::run(&env, args),
         Command::Version(args) => commands::version::run(&env, args),
         Command::Completion(args) => commands::completion::run(&env, args),
         Command::Man(args) => commands::man::run(&env, args),

@@ -55,7 +55,14 @@ impl Lab {
         for copied in copying.join_all().await {
             copied?;
         }
-        let lab = Lab::open(setups, Arc::new(Cluster::new(state)), directory, tick).await?;
+        let lab = Lab::open(
+            setups,
+            Arc::new(Cluster::new(state)),
+            self.names.clone(),
+            directory,
+            tick,
+        )
+        .await?;
         let mut filling = JoinSet::new();
         for (name, from) in &self.hosts {
             let (from, to) = (from.sandbox.entry(), lab.entry(name)?);

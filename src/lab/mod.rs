@@ -99,6 +99,8 @@ pub struct Lab {
     cluster: Arc<Cluster>,
     faults: Faults,
     client: PrivateKey,
+    /// Hosts by the address that the facts have.
+    names: BTreeMap<String, String>,
     directory: Directory,
 }
 
@@ -165,13 +167,19 @@ impl Lab {
                 isolation: options.isolation,
             });
         }
-        Lab::open(setups, cluster, directory, options.tick).await
+        let named = |about: &crate::source::facts::HostFacts| {
+            let name = about.hostname.clone().unwrap_or_else(|| about.address.clone());
+            (about.address.clone(), name)
+        };
+        let names = facts.hosts.iter().map(named).collect();
+        Lab::open(setups, cluster, names, directory, options.tick).await
     }
 
     /// Starts hosts in front of a model.
     async fn open(
         setups: Vec<Setup>,
         cluster: Arc<Cluster>,
+        names: BTreeMap<String, String>,
         directory: Directory,
         tick: Option<Duration>,
     ) -> Result<Lab, LabError> {
@@ -225,6 +233,7 @@ impl Lab {
             cluster,
             faults,
             client,
+            names,
             directory,
         })
     }

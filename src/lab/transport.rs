@@ -19,13 +19,19 @@ use std::sync::Arc;
 struct Loopback {
     client: Client,
     places: BTreeMap<String, (String, u32, String)>,
+    /// Hosts by the address that the facts have.
+    names: BTreeMap<String, String>,
     key: String,
 }
 
 impl Transport for Loopback {
     fn connect<'a>(&'a self, host: &'a Host) -> Fut<'a, Result<Arc<dyn Session>, ConnectError>> {
         Box::pin(async move {
-            let Some((address, port, fingerprint)) = self.places.get(&host.id) else {
+            let place = self.places.get(&host.id).or_else(|| {
+                let name = self.names.get(&host.address)?;
+                self.places.get(name)
+            });
+            let Some((address, port, fingerprint)) = place else {
                 return Err(ConnectError::Address {
                     endpoint: host.id.clone(),
                     why: "the simulated cluster has no such host".to_owned(),
@@ -45,7 +51,7 @@ impl Transport for Loopback {
 }
 
 impl Lab {
-    /// Connects to the hosts of this lab by their ids.
+    /// Connects to the hosts of this lab by their ids, or by the addresses that their facts have.
     ///
     /// # Errors
     /// When the key that opens them cannot be written into the lab's directory.
@@ -76,6 +82,7 @@ impl Lab {
                 Keys::new(None, None, None),
             ),
             places,
+            names: self.names.clone(),
             key: path.to_string_lossy().into_owned(),
         }))
     }

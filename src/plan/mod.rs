@@ -27,6 +27,7 @@ mod schedule;
 mod scheduler;
 mod selection;
 mod situation;
+pub mod staleness;
 pub mod tables;
 pub mod values;
 mod wiring;

@@ -10,6 +10,7 @@
 mod auth;
 mod commands;
 mod connections;
+mod facts;
 mod sshd;
 mod transfer;
 mod trust;

@@ -221,6 +221,29 @@ fn bad_situations_have_their_code_and_sentence() {
     // Nobody there.
     let gone = changed("gone.json", &|spec| spec.hosts[3].port = 1);
     desk.refused(&gone, &["--yes"], 15, "worker-01");
+    // Something is not as the plan relied on.
+    desk.stage
+        .lab
+        .state()
+        .hosts
+        .get_mut("worker-01")
+        .unwrap()
+        .system
+        .selinux = "enforcing".to_owned();
+    desk.refused(
+        &plan,
+        &["--yes"],
+        8,
+        "worker-01: selinux was \"disabled\" and is \"enforcing\" now; it concerns worker-01/stage-config",
+    );
+    desk.stage
+        .lab
+        .state()
+        .hosts
+        .get_mut("worker-01")
+        .unwrap()
+        .system
+        .selinux = "disabled".to_owned();
     // A key file that cannot be read.
     let no_key = changed("no-key.json", &|spec| {
         spec.hosts[0].key_path = "~/nowhere".to_owned()

@@ -27,6 +27,7 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
             "apply",
             BTreeSet::from(["json", "text", "model", "options", "plan", "ssh"]),
         ),
+        ("gather", with(&["catalogue", "source", "ssh"])),
         ("report", with(&["catalogue", "plan", "apply"])),
         ("lab", with(&["source", "ssh"])),
         (
@@ -35,6 +36,7 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
                 "catalogue",
                 "source",
                 "convert",
+                "gather",
                 "plan",
                 "ssh",
                 "apply",

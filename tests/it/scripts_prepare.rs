@@ -418,6 +418,7 @@ async fn images_come_and_go_with_what_was_made_for_them() {
     let disk = mkectl::lab::model::Disk {
         size: 100 << 30,
         free: 15 << 30,
+        inodes: 8 << 20,
     };
     hosts
         .lab

@@ -34,6 +34,8 @@ pub struct Going<'a> {
     pub mke3_config: Option<&'a Config>,
     /// `--asset`; a way back needs none.
     pub assets: Option<&'a [(String, String)]>,
+    /// `--lb-hook`.
+    pub lb_hook: Option<&'a str>,
     /// What is kept.
     pub run: &'a RunArgs,
 }
@@ -58,6 +60,7 @@ pub fn run(env: &Env, args: &ApplyArgs) -> CommandResult {
             until: args.until.as_deref(),
             mke3_config: config.as_ref(),
             assets: Some(&args.assets),
+            lb_hook: args.lb_hook.as_deref(),
             run: &args.run,
         },
     )
@@ -91,6 +94,7 @@ pub fn go(env: &Env, going: &Going<'_>) -> CommandResult {
     )?;
     let operator = LocalOperator {
         assets,
+        hook: going.lb_hook.map(|command| run::Hook::new(command.to_owned())),
         ..LocalOperator::new(
             &state,
             home.as_ref().map(|home| home.join(".mke")).ok_or_else(no_home)?,

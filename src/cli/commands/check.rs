@@ -1,4 +1,4 @@
-//! `mkectl check mke3`: the real tool's compatibility report, with secrets masked.
+//! `mkectl check`: pre-upgrade checks alone. `check mke3` is the real tool's compatibility report, with secrets masked.
 
 use super::init::release;
 use crate::catalogue::Bundle;
@@ -15,6 +15,8 @@ use crate::source::mke3;
 pub fn run(env: &Env, args: &CheckArgs) -> CommandResult {
     match &args.what {
         CheckCommand::Mke3(args) => mke3(env, args),
+        CheckCommand::Hosts(args) => super::check_hosts::run(env, args),
+        CheckCommand::Ports(args) => super::check_ports::run(env, args),
     }
 }
 

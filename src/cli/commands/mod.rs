@@ -2,10 +2,13 @@
 
 pub mod apply;
 pub mod check;
+pub mod check_hosts;
+pub mod check_ports;
 pub mod completion;
 pub mod diff;
 pub mod docs;
 pub mod explain;
+pub mod facts;
 pub mod graph;
 pub mod init;
 pub mod man;

@@ -22,6 +22,7 @@ pub fn run(env: &Env, args: &RollbackArgs) -> CommandResult {
             until: None,
             mke3_config: config.as_ref(),
             assets: None,
+            lb_hook: None,
             run: &args.run,
         },
     )

@@ -77,6 +77,7 @@ pub fn run(env: &Env, args: &UpgradeArgs) -> CommandResult {
             until: args.until.as_deref(),
             mke3_config: config.as_ref(),
             assets: Some(&args.assets),
+            lb_hook: args.lb_hook.as_deref(),
             run: &run,
         },
     )

@@ -1,12 +1,17 @@
 //! What `apply` and `rehearse` have in common: a plan, hosts to run it on, and everything that is kept and shown of the run.
 
 mod clock;
+mod facts;
+mod hook;
 mod operator;
 mod secrets;
 mod show;
+mod stale;
 mod state;
 
-pub use clock::{WallClock, seconds_since_1970};
+pub use clock::{WallClock, milliseconds_since_1970, seconds_since_1970};
+pub use facts::{Reading, prepared, read as facts};
+pub use hook::Hook;
 pub use operator::{LocalOperator, digest_file};
 pub use secrets::resolve as secrets;
 pub use state::{Earlier, State};
@@ -17,6 +22,7 @@ use super::log::Level;
 use super::ui::Stream;
 use super::{CommandResult, Env, files};
 use crate::apply::book::Book;
+use crate::apply::call::Executor;
 use crate::apply::control::{Control, Interrupt, Policy};
 use crate::apply::engine::{Direction, Limits};
 use crate::apply::events::{Events, Subscriber};
@@ -111,6 +117,9 @@ pub async fn run(env: &Env, run: Run<'_>) -> Result<Done, CliError> {
         subscribers.push(wanted.clone());
     }
     let book = Book::read(&plan.digest, &earlier).map_err(|error| refused(&error.into()))?;
+    if run.direction == Direction::Forward {
+        stale::check(env, plan, &book, &pool, run.width).await?;
+    }
     let shown = Shown::new(
         env,
         spec.clone(),
@@ -121,12 +130,16 @@ pub async fn run(env: &Env, run: Run<'_>) -> Result<Done, CliError> {
     );
     subscribers.push(shown.subscriber.clone());
     let events = Events::new(run.state.run(), clock, subscribers);
+    let executor: Arc<dyn Executor> = match operator.hook.clone() {
+        Some(hook) => Arc::new(hook::Hooked::new(remote, hook, env.clone())),
+        None => remote,
+    };
     let (stop, control) = Control::new();
     let signals = tokio::spawn(listen(stop));
     let result = crate::apply::run(Setup {
         spec,
         digest: plan.digest.clone(),
-        executor: remote,
+        executor,
         journal,
         earlier,
         events,

@@ -25,6 +25,8 @@ pub struct LocalOperator {
     pub config_out: Option<PathBuf>,
     /// Files of assets by name.
     pub assets: BTreeMap<String, PathBuf>,
+    /// `--lb-hook`.
+    pub hook: Option<super::Hook>,
 }
 
 impl LocalOperator {
@@ -35,6 +37,7 @@ impl LocalOperator {
             copies: Path::new(state.directory()).join("copies"),
             config_out,
             assets: BTreeMap::new(),
+            hook: None,
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Engine {
     pub cgroup_driver: String,
     /// Containers run on while the engine is down.
     pub live_restore: bool,
+    /// Space its images use.
+    pub images_bytes: u64,
 }
 
 /// A host.

@@ -169,6 +169,56 @@ impl State {
     }
 }
 
+impl State {
+    /// TCP ports that something listens on, with the name of the process.
+    pub fn listeners(&self, host: &Host) -> BTreeMap<u16, &'static str> {
+        let mut ports = BTreeMap::from([(22, "sshd")]);
+        if host.docker_up() {
+            if host.in_swarm {
+                ports.insert(7946, "dockerd");
+                if host.role == Role::Manager {
+                    ports.insert(2377, "dockerd");
+                }
+            }
+            for container in host.containers.values().filter(|one| one.is_running()) {
+                for (low, high) in container.ports.iter().filter_map(|text| outside(text)) {
+                    ports.extend((low..=high).map(|port| (port, "docker-proxy")));
+                }
+                let own: &[u16] = match container.name.as_str() {
+                    "ucp-kubelet" => &[10_248, 10_250],
+                    "ucp-kube-proxy" => &[10_256],
+                    _ => &[],
+                };
+                let name = if own == [10_256] { "kube-proxy" } else { "kubelet" };
+                ports.extend(own.iter().map(|port| (*port, name)));
+            }
+            ports.insert(9100, "node_exporter");
+        }
+        for (port, listener) in &host.system.listeners {
+            if host.units.get(&listener.unit).is_some_and(super::Unit::is_active) {
+                ports.insert(*port, "systemd-socket-");
+            }
+        }
+        if let Ok(process) = self.k0s_api(&host.name) {
+            ports.extend(
+                process
+                    .config
+                    .controller_ports()
+                    .iter()
+                    .map(|port| (*port, "k0s")),
+            );
+        }
+        ports
+    }
+}
+
+/// Ports of the host in `0.0.0.0:12379-12380->12379-12380/tcp`.
+fn outside(published: &str) -> Option<(u16, u16)> {
+    let ports = published.split("->").next()?.rsplit(':').next()?;
+    let (low, high) = ports.split_once('-').unwrap_or((ports, ports));
+    Some((low.parse().ok()?, high.parse().ok()?))
+}
+
 /// The running container that publishes a port. Docker opens what it publishes past every firewall.
 fn publisher(host: &Host, port: u16) -> Option<&Container> {
     if !host.docker_up() {
@@ -178,14 +228,9 @@ fn publisher(host: &Host, port: u16) -> Option<&Container> {
         .values()
         .filter(|one| one.is_running())
         .find(|one| {
-            one.ports.iter().any(|published| {
-                let ports = published
-                    .split("->")
-                    .next()
-                    .and_then(|outside| outside.rsplit(':').next())
-                    .unwrap_or_default();
-                let (low, high) = ports.split_once('-').unwrap_or((ports, ports));
-                matches!((low.parse::<u16>(), high.parse::<u16>()), (Ok(low), Ok(high)) if low <= port && port <= high)
-            })
+            one.ports
+                .iter()
+                .filter_map(|published| outside(published))
+                .any(|(low, high)| low <= port && port <= high)
         })
 }

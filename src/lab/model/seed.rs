@@ -163,7 +163,7 @@ pub(crate) fn seed(facts: &Facts, roles: &BTreeMap<String, Role>) -> Result<Seed
             hostname: host.name.clone(),
             role: host.role,
             availability: "active".to_owned(),
-            labels: BTreeMap::new(),
+            labels: orchestrator(about),
             address: host.address.clone(),
             heard: 0,
         };
@@ -209,10 +209,44 @@ fn system(about: &HostFacts) -> System {
     for disk in about.filesystems.values() {
         if let (Some(mount), Some(size), Some(free)) = (&disk.mount, disk.size_bytes, disk.free_bytes) {
             let (size, free) = (size.0, free.0);
-            system.disks.insert(mount.clone(), Disk { size, free });
+            let inodes = disk.free_inodes.map_or(8 << 20, |inodes| inodes.0);
+            system.disks.insert(mount.clone(), Disk { size, free, inodes });
         }
     }
+    if let Some(selinux) = &about.selinux {
+        system.selinux.clone_from(selinux);
+    }
+    if let Some(cgroup) = &about.cgroup {
+        system.cgroup = cgroup.trim_start_matches('v').to_owned();
+    }
+    system.lacks = about.missing_modules.iter().flatten().cloned().collect();
     system
+}
+
+fn units(about: &HostFacts) -> BTreeMap<String, units::Unit> {
+    let mut units = units::of_mke_node();
+    if about.fapolicyd == Some(true) {
+        let unit = units::Unit::running("fapolicyd.service", "File Access Policy Daemon", 655);
+        units.insert(unit.name.clone(), unit);
+    }
+    units
+}
+
+/// Labels by which MKE tells who may use a node.
+fn orchestrator(about: &HostFacts) -> BTreeMap<String, String> {
+    let word = about
+        .swarm
+        .as_ref()
+        .and_then(|swarm| swarm.orchestrator.as_deref());
+    let of: &[&str] = match word {
+        Some("kubernetes") => &["kubernetes"],
+        Some("swarm") => &["swarm"],
+        Some("mixed") => &["kubernetes", "swarm"],
+        _ => &[],
+    };
+    of.iter()
+        .map(|one| (format!("com.docker.ucp.orchestrator.{one}"), "true".to_owned()))
+        .collect()
 }
 
 /// An administrator, two users, one of a directory, and the organisation that is always there.
@@ -282,6 +316,7 @@ fn host(
             driver: docker.storage_driver.unwrap_or_else(|| "overlay2".to_owned()),
             cgroup_driver: docker.cgroup_driver.unwrap_or_else(|| "systemd".to_owned()),
             live_restore: docker.live_restore.unwrap_or(false),
+            images_bytes: docker.images_bytes.map_or(12 << 30, |bytes| bytes.0),
         },
         containers: BTreeMap::new(),
         images: BTreeMap::new(),
@@ -291,7 +326,7 @@ fn host(
             _ => Backend::Nft,
         }),
         links: BTreeMap::new(),
-        units: units::of_mke_node(),
+        units: units(about),
         wanted: BTreeMap::new(),
         due: BTreeMap::new(),
         name,

@@ -17,6 +17,10 @@ pub struct System {
     pub listeners: BTreeMap<u16, Listener>,
     /// Disks by mount point.
     pub disks: BTreeMap<String, Disk>,
+    /// `enforcing`, `permissive` or `disabled`.
+    pub selinux: String,
+    /// `1` or `2`.
+    pub cgroup: String,
 }
 
 /// A disk, in bytes.
@@ -26,12 +30,15 @@ pub struct Disk {
     pub size: u64,
     /// Free for root.
     pub free: u64,
+    /// Free inodes.
+    pub inodes: u64,
 }
 
 /// What a host has where its facts do not tell.
 const ROOT: Disk = Disk {
     size: 200 << 30,
     free: 120 << 30,
+    inodes: 8 << 20,
 };
 
 /// A firewall of the distribution.
@@ -96,6 +103,8 @@ impl System {
             },
             listeners: BTreeMap::new(),
             disks: BTreeMap::from([("/".to_owned(), ROOT)]),
+            selinux: "disabled".to_owned(),
+            cgroup: "2".to_owned(),
         }
     }
 

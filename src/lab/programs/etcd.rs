@@ -112,6 +112,11 @@ impl Ctl<'_> {
                 }
                 Ok(0)
             }
+            ["auth", "status"] => {
+                self.quorum(&state)?;
+                caller.out(b"Authentication Status: false\nAuthRevision: 1\n")?;
+                Ok(0)
+            }
             ["member", "list"] => self.members(&state, &parsed, caller),
             ["get", range @ ..] => self.get(&state, &parsed, range, caller),
             ["snapshot", "save", path] => self.save(&state, path, caller),

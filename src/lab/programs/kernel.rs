@@ -10,6 +10,9 @@ pub(super) struct Sysctl;
 /// Kernel modules.
 pub(super) struct Modprobe;
 
+/// The mode of SELinux.
+pub(super) struct Getenforce;
+
 fn host<'a>(state: &'a mut State, call: &Invocation<'_>) -> Result<&'a mut Host, Failure> {
     state
         .hosts
@@ -80,7 +83,8 @@ impl Tool for Modprobe {
     }
 
     fn run(&self, call: &Invocation<'_>, _: &mut dyn Caller) -> Result<u8, Failure> {
-        let parsed = parse(&call.argv[1..], &[("quiet", 'q', false)], false)?;
+        let flags = [("quiet", 'q', false), ("dry-run", 'n', false)];
+        let parsed = parse(&call.argv[1..], &flags, false)?;
         let [module] = parsed.words.as_slice() else {
             return Err(Failure::Unmodelled(
                 "modprobe of other than one module".to_owned(),
@@ -89,12 +93,32 @@ impl Tool for Modprobe {
         let mut state = call.cluster.state();
         let host = host(&mut state, call)?;
         let kernel = host.kernel.clone();
-        if host.system.load(module) {
+        let there = if parsed.has("dry-run") {
+            !host.system.lacks.contains(module)
+        } else {
+            host.system.load(module)
+        };
+        if there {
             return Ok(0);
         }
         Err(Failure::Real(
             format!("modprobe: FATAL: Module {module} not found in directory /lib/modules/{kernel}"),
             1,
         ))
+    }
+}
+
+impl Tool for Getenforce {
+    fn name(&self) -> &'static str {
+        "getenforce"
+    }
+
+    fn run(&self, call: &Invocation<'_>, caller: &mut dyn Caller) -> Result<u8, Failure> {
+        let mode = host(&mut call.cluster.state(), call)?.system.selinux.clone();
+        let mut letters = mode.chars();
+        let first = letters.next().map(|first| first.to_ascii_uppercase());
+        let text: String = first.into_iter().chain(letters).collect();
+        caller.out(format!("{text}\n").as_bytes())?;
+        Ok(0)
     }
 }

@@ -16,6 +16,7 @@ mod k0s;
 mod kernel;
 pub(crate) mod kubectl;
 mod openssl;
+mod sockets;
 mod systemctl;
 mod systemd_run;
 pub(crate) mod template;
@@ -106,6 +107,7 @@ fn tools() -> Vec<&'static dyn Tool> {
         &etcd::Etcdutl,
         &firewall::FirewallCmd,
         &firewall::Ufw,
+        &kernel::Getenforce,
         &ip::Ip,
         &iptables::Iptables("ip6tables"),
         &iptables::Iptables("ip6tables-legacy"),
@@ -130,6 +132,7 @@ fn tools() -> Vec<&'static dyn Tool> {
         &kernel::Modprobe,
         &kernel::Sysctl,
         &openssl::Openssl,
+        &sockets::Ss,
         &systemctl::Systemctl,
         &systemd_run::SocketActivate,
         &systemd_run::SystemdRun,

@@ -34,15 +34,21 @@ fn find<'a>(host: &'a Host, word: &str) -> Option<(&'a str, &'a str)> {
         .map(|(name, id)| (name.as_str(), id.as_str()))
 }
 
-fn view(host: &Host, id: &str) -> Value {
+fn view(host: &Host, id: &str, unserved: &std::collections::BTreeSet<String>) -> Value {
     let tags: Vec<&str> = host
         .images
         .iter()
         .filter(|(_, other)| *other == id)
         .map(|(name, _)| name.as_str())
         .collect();
+    // What came from a registry is known by what the registry calls it, too.
+    let digests: Vec<String> = tags
+        .iter()
+        .filter(|name| !unserved.contains(**name))
+        .map(|name| format!("{}@{id}", name.rsplit_once(':').map_or(*name, |(name, _)| name)))
+        .collect();
     json!({
-        "Id": id, "RepoTags": tags, "RepoDigests": [], "Size": SIZE, "Architecture": "amd64", "Os": "linux",
+        "Id": id, "RepoTags": tags, "RepoDigests": digests, "Size": SIZE, "Architecture": "amd64", "Os": "linux",
         "Created": super::views::time(0),
     })
 }
@@ -112,7 +118,7 @@ fn inspect(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Fail
         let host = host(&state, docked.call.host)?;
         for word in &parsed.words {
             match find(host, word) {
-                Some((_, id)) => found.push(view(host, id)),
+                Some((_, id)) => found.push(view(host, id, &state.unserved)),
                 None => missing.push(format!("Error response from daemon: No such image: {word}")),
             }
         }

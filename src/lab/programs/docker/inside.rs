@@ -87,7 +87,22 @@ pub(super) fn exec(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<
     if [API, "ucp-kubelet"].contains(&container.name.as_str())
         && command.first().is_some_and(|program| program == "kubectl")
     {
-        return kubectl::run(&command[1..], docked.call, docked.caller, &kubectl::mke3);
+        // Files that are named are files of the container.
+        let files = [
+            "--certificate-authority",
+            "--client-certificate",
+            "--client-key",
+            "--kubeconfig",
+        ];
+        let mut words = command[1..].to_vec();
+        for at in 1..words.len() {
+            if files.contains(&words[at - 1].as_str())
+                && let Some(path) = outside(&on, &container, &words[at])
+            {
+                words[at] = path;
+            }
+        }
+        return kubectl::run(&words, docked.call, docked.caller, &kubectl::mke3);
     }
     program(docked.caller, &on, &container, command, parsed.has("interactive"))
 }

@@ -77,6 +77,7 @@ impl Tool for Docker {
             "run" => run::run(docked, &given),
             "config" | "network" | "secret" => objects::object(docked, command, &given),
             "stack" => objects::stack(docked, &given),
+            "system" => views::system(docked, &given),
             "volume" => volumes::volume(docked, &given),
             "service" => swarm::service(docked, &given),
             "node" => swarm::node(docked, &given),

@@ -332,6 +332,7 @@ fn node_view(state: &State, one: &Node, leader: Option<&str>) -> Value {
             "Engine": {"EngineVersion": state.hosts.get(&one.hostname).map_or("", |host| host.engine.version.as_str())},
         },
         "Status": {"State": state.node_state(one), "Addr": one.address},
+        "ManagerStatus": null,
     });
     if manager {
         let up = state

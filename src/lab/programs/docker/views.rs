@@ -1,6 +1,6 @@
 //! How Docker shows the model: JSON for `inspect`, rows for listings.
 
-use super::{Docked, FORMAT_F, host, template};
+use super::{Docked, FORMAT, FORMAT_F, host, template};
 use crate::lab::model::{Container, Host, Phase, State};
 use crate::lab::programs::Failure;
 use crate::model::Role;
@@ -125,7 +125,7 @@ fn info_of(state: &State, host: &Host) -> Value {
     };
     json!({
         "ID": host.node_id, "Name": host.name, "ServerVersion": host.engine.version, "Driver": host.engine.driver,
-        "DockerRootDir": host.engine.root, "CgroupDriver": host.engine.cgroup_driver, "CgroupVersion": "2",
+        "DockerRootDir": host.engine.root, "CgroupDriver": host.engine.cgroup_driver, "CgroupVersion": host.system.cgroup,
         "LiveRestoreEnabled": host.engine.live_restore, "NCPU": host.cpus, "MemTotal": host.memory,
         "OperatingSystem": host.os, "KernelVersion": host.kernel, "Architecture": host.arch, "OSType": "linux",
         "Containers": host.containers.len(), "ContainersRunning": count(Container::is_running),
@@ -169,4 +169,34 @@ pub(super) fn version(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Resu
             Ok(0)
         }
     }
+}
+
+/// Bytes as Docker shows them: `23.62GB`.
+fn human(bytes: u64) -> String {
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match units.into_iter().find(|(size, _)| bytes >= *size) {
+        Some((size, unit)) => format!("{}.{:02}{unit}", bytes / size, bytes % size * 100 / size),
+        None => format!("{bytes}B"),
+    }
+}
+
+pub(super) fn system(docked: &mut Docked<'_, '_>, arguments: &[String]) -> Result<u8, Failure> {
+    let parsed = docked.parse(arguments.get(1..).unwrap_or_default(), &[FORMAT])?;
+    let (Some("df"), Some(format)) = (arguments.first().map(String::as_str), parsed.value("format")) else {
+        return Err(Failure::Unmodelled(
+            "docker system other than df --format".to_owned(),
+        ));
+    };
+    let rows = {
+        let state = docked.state();
+        let host = host(&state, docked.call.host)?;
+        let row = |kind: &str, count: usize, size: u64| json!({"Type": kind, "TotalCount": count.to_string(), "Active": count.to_string(), "Size": human(size), "Reclaimable": "0B"});
+        [
+            row("Images", host.images.len(), host.engine.images_bytes),
+            row("Containers", host.containers.len(), 0),
+            row("Local Volumes", 0, 0),
+            row("Build Cache", 0, 0),
+        ]
+    };
+    docked.templated(format, &rows)
 }

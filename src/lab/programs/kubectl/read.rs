@@ -68,7 +68,13 @@ impl Kube<'_> {
                     Kube::permitted(api, user, "list", resource, &asked, "")?;
                     Ok::<_, Failure>(api.list(resource, within.as_deref()))
                 })??;
-                for object in objects {
+                let dead = self.with(|api, _| api.dead_apis())?;
+                for mut object in objects {
+                    if resource.kind == "APIService" {
+                        let available = !dead.iter().any(|one| one == name(&object));
+                        let status = if available { "True" } else { "False" };
+                        object["status"] = json!({"conditions": [{"type": "Available", "status": status}]});
+                    }
                     let chosen = selector
                         .as_ref()
                         .is_none_or(|selector| labels_match(selector, &labels(&object)));
