@@ -50,7 +50,7 @@ impl Stage {
         let work = |action: &str| format!("{ACTIONS}/{action}.sh/out/saved");
         let accounts = std::fs::read(repo("testdata/clusters/three-managers/accounts.json")).unwrap();
         let accounts = Accounts::parse("accounts.json", &accounts).unwrap();
-        lab.state().know_accounts(&accounts);
+        lab.state().know_accounts(&accounts).unwrap();
         let env = [
             ("ACCESS", "/tmp/access.txt"),
             ("CALICO", "/tmp/calico.yaml"),

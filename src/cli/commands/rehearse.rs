@@ -161,7 +161,10 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
         .await
         .map_err(|error| lab_error(&error))?;
         if let Some(accounts) = &accounts {
-            lab.state().know_accounts(accounts);
+            let known = lab.state().know_accounts(accounts);
+            if let Err(why) = known {
+                env.log(Level::Warn, &format!("the simulation does not know: {why}"));
+            }
         }
         let transport = lab
             .transport(Arc::new(seconds_since_1970))
