@@ -309,7 +309,7 @@ fn objects_survive_and_others_are_left_alone() {
         said.contains(
             "user bob: get pods in all namespaces: was allowed and is refused, which the plan does not say"
         ) && said.contains(
-            "user frank: get secrets in default: was refused and is allowed, which the plan does not say"
+            "user frank: create pods in default: was refused and is allowed, which the plan does not say"
         ),
         "{said}"
     );
