@@ -365,7 +365,7 @@ fn others_join_one_by_one_and_go_again() {
     }
     stage.ok(
         "manager-01",
-        "/usr/local/bin/k0s kubectl cordon manager-02 worker-01",
+        "/usr/local/bin/k0s kubectl cordon manager-02 manager-03 worker-01",
     );
     network(&stage, &first);
     for host in &hosts[1..] {

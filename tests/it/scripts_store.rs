@@ -50,7 +50,7 @@ impl Stage {
         let work = |action: &str| format!("{ACTIONS}/{action}.sh/out/saved");
         let accounts = std::fs::read(repo("testdata/clusters/three-managers/accounts.json")).unwrap();
         let accounts = Accounts::parse("accounts.json", &accounts).unwrap();
-        lab.state().know_accounts(&accounts);
+        lab.state().know_accounts(&accounts).unwrap();
         let env = [
             ("ACCESS", "/tmp/access.txt"),
             ("CALICO", "/tmp/calico.yaml"),
@@ -309,7 +309,7 @@ fn objects_survive_and_others_are_left_alone() {
         said.contains(
             "user bob: get pods in all namespaces: was allowed and is refused, which the plan does not say"
         ) && said.contains(
-            "user frank: get secrets in default: was refused and is allowed, which the plan does not say"
+            "user frank: create pods in default: was refused and is allowed, which the plan does not say"
         ),
         "{said}"
     );

@@ -170,8 +170,11 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
             Some(lab) => lab,
             None => start(env, &parsed, roles(&plan)).await?,
         };
-        if let Some(known) = &known {
-            lab.state().know_accounts(known);
+        if let Some(accounts) = &known {
+            let known = lab.state().know_accounts(accounts);
+            if let Err(why) = known {
+                env.log(Level::Warn, &format!("the simulation does not know: {why}"));
+            }
         }
         let before = Picture::of(&lab, &passing).map_err(|error| lab_error(&error))?;
         for wanted in &faults {

@@ -89,11 +89,10 @@ impl Lab {
 }
 
 async fn start(cluster: Arc<Cluster>, setup: Setup) -> Result<Server, LabError> {
-    {
-        let mut state = cluster.state();
-        state.accounts.clear();
-        state.know_accounts(&setup.accounts);
-    }
+    cluster
+        .state()
+        .know_accounts(&setup.accounts)
+        .map_err(LabError::Facts)?;
     let failed = LabError::Api;
     let authority = Authority::of_mke3().map_err(failed)?;
     // A server certificate of MKE names the machine, and whatever else was asked for at its installation.

@@ -1,56 +1,52 @@
-//! Recorded accounts in the simulated cluster: who administers MKE 3, and the bindings of its Kubernetes.
+//! Recorded accounts in the simulated cluster: users and organizations, and roles and bindings of MKE 3's Kubernetes.
 
 use super::accounts::bcrypt;
-use super::kube::Api;
 use super::{Account, State};
 use crate::source::accounts::{Accounts, Binding, SubjectRef};
 use serde_json::{Value, json};
 
-/// Who made these objects.
-const MANAGER: &str = "ucp-controller";
-
 impl State {
-    /// Lets MKE 3 know these accounts: users with their hashes, administrators, organizations, roles, and the bindings of
-    /// users, teams and organizations, each in its namespace. What the cluster has already stays as it is.
-    pub fn know_accounts(&mut self, accounts: &Accounts) {
-        for user in accounts.users.iter().filter(|user| user.active) {
+    /// Makes these accounts those of the auth store, and their roles and bindings objects of Kubernetes. Objects that are
+    /// there already stay as they are.
+    ///
+    /// # Errors
+    /// One sentence, when Kubernetes does not take an object; the others are made all the same.
+    pub fn know_accounts(&mut self, accounts: &Accounts) -> Result<(), String> {
+        self.accounts.clear();
+        for user in &accounts.users {
             let hash = match user.password.as_deref() {
                 _ if user.ldap => String::new(),
                 Some("none") => String::new(),
-                None | Some("bcrypt") => bcrypt(&user.name),
-                Some(other) => format!("{other}$of$another$kind"),
+                Some("pbkdf2") => format!("sha256$4096${}", bcrypt(&user.name)),
+                _ => bcrypt(&user.name),
             };
             let mut account = Account::user(&hash);
-            account.admin = user.admin;
+            account.admin = user.admin && user.active;
             self.accounts.insert(user.name.clone(), account);
         }
         for organization in &accounts.organizations {
-            let account = Account {
-                organisation: true,
-                ..Account::user("")
-            };
+            let mut account = Account::user("");
+            account.organisation = true;
             self.accounts.insert(organization.name.clone(), account);
         }
-        let context = self.mke3_context();
-        let mut api = Api::new(&mut self.etcd.store, &context);
-        for name in &accounts.cluster_roles {
-            let role = json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-                "metadata": {"name": name}, "rules": [],
-            });
-            let _ = api.create(role, MANAGER);
-        }
-        for binding in &accounts.bindings {
-            if let Some(namespace) = &binding.namespace {
-                let namespace = json!({
-                    "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace},
-                });
-                // It may be there, and so may the binding.
-                let _ = api.create(namespace, MANAGER);
-            }
-            let _ = api.create(object(binding), MANAGER);
-        }
+        let roles = accounts.cluster_roles.iter().map(|name| {
+            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": []})
+        });
+        let bindings = accounts.bindings.iter();
+        let objects: Vec<Value> = roles
+            .chain(bindings.clone().filter_map(namespace))
+            .chain(bindings.map(object))
+            .collect();
+        objects
+            .into_iter()
+            .map(|object| self.create_mke3(object))
+            .fold(Ok(()), Result::and)
     }
+}
+
+fn namespace(binding: &Binding) -> Option<Value> {
+    let name = binding.namespace.as_ref()?;
+    Some(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
 }
 
 fn object(binding: &Binding) -> Value {
