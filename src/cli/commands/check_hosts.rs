@@ -39,7 +39,7 @@ pub fn run(env: &Env, args: &CheckHostsArgs) -> CommandResult {
     };
     let tables = Tables::load(&Bundle::embedded()).map_err(|error| CliError::bug(error.to_string()))?;
     // Of settings and options nothing is known here, so what is said of them is left out below.
-    let config = Config::parse("mke3.toml", "").map_err(|error| CliError::bug(error.message))?;
+    let config = Config::parse("mke3.toml", "[cluster_config]\n").map_err(|error| CliError::bug(error.message))?;
     let options = Options {
         data_dir: args.data_dir.clone(),
         target_version: args.target_version.clone(),
