@@ -288,12 +288,15 @@ fn seen(
         .collect()
 }
 
+/// The words of a command, and its standard input.
+type Question<'a> = (Vec<String>, &'a [u8]);
+
 /// Runs a script on all members, at most as many at once as the options say; answers in the order of members.
 async fn everywhere<'a>(
     members: &Arc<Vec<Member>>,
     pool: &Pool,
     options: &Options,
-    question: &(dyn Fn(&Member) -> (Vec<String>, &'a [u8]) + Sync),
+    question: &(dyn Fn(&Member) -> Question<'a> + Sync),
 ) -> Vec<Result<Answer, String>> {
     let width = Arc::new(Semaphore::new(options.width.max(1)));
     let mut asking = JoinSet::new();

@@ -38,8 +38,9 @@ pub fn run(env: &Env, args: &CheckHostsArgs) -> CommandResult {
         }
     };
     let tables = Tables::load(&Bundle::embedded()).map_err(|error| CliError::bug(error.to_string()))?;
-    // Of settings and options nothing is known here, so what is said of them is left out below.
-    let config = Config::parse("mke3.toml", "").map_err(|error| CliError::bug(error.message))?;
+    // Of settings and options nothing is known here, so what is said of them is left out below. One setting has its default.
+    let config = Config::parse("mke3.toml", "[cluster_config]\ncontroller_port = 443\n")
+        .map_err(|error| CliError::bug(error.message))?;
     let options = Options {
         data_dir: args.data_dir.clone(),
         target_version: args.target_version.clone(),

@@ -190,7 +190,10 @@ fn fill(
     }
     api.store
         .put("/registry/ranges/serviceips", b"10.96.0.0/16".to_vec());
+    let idle = idle(state, facts);
+    schedulable(&mut api, &idle, false);
     pods(&mut api, state)?;
+    schedulable(&mut api, &idle, true);
     for dead in objects.dead_apiservices.into_iter().flatten() {
         let (version, group) = dead.split_once('.').unwrap_or(("v1", &dead));
         let made = json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": dead},
@@ -288,6 +291,45 @@ fn token(api: &mut Api<'_>, place: &str, account: &str) -> Result<(), String> {
         }),
     )
     .map(|_| ())
+}
+
+/// Nodes that run no pods of users by the facts, unless that leaves none that may.
+fn idle(state: &State, facts: &Facts) -> Vec<String> {
+    let runs_none = |host: &&super::Host| {
+        let about = facts
+            .hosts
+            .iter()
+            .find(|about| about.hostname.as_deref().unwrap_or(&about.address) == host.name);
+        about.and_then(|about| about.node.as_ref()?.user_pods) == Some(0)
+    };
+    let idle: Vec<String> = state
+        .hosts
+        .values()
+        .filter(runs_none)
+        .map(|host| host.name.clone())
+        .collect();
+    if idle.len() == state.hosts.len() {
+        Vec::new()
+    } else {
+        idle
+    }
+}
+
+/// Opens nodes for new pods, or closes them.
+fn schedulable(api: &mut Api<'_>, nodes: &[String], open: bool) {
+    for name in nodes {
+        let Some(mut node) = api.find("nodes", "", name) else {
+            continue;
+        };
+        if let Some(spec) = node["spec"].as_object_mut() {
+            if open {
+                spec.remove("unschedulable");
+            } else {
+                spec.insert("unschedulable".to_owned(), json!(true));
+            }
+        }
+        api.write_status(&node);
+    }
 }
 
 /// Pods of MKE's DaemonSets are those that Docker shows; for the others the controllers run, and Docker gets theirs.
