@@ -96,6 +96,7 @@ pub struct ActionCall {
     pub(super) at: Option<usize>,
     pub(super) events: Events,
     pub(super) doubtful: AtomicBool,
+    pub(super) heard: AtomicBool,
     pub(super) seen: Mutex<String>,
     /// What is done.
     pub verb: Verb,
@@ -147,6 +148,11 @@ impl ActionCall {
     /// It may have begun: in a run that was killed, or before a connection was lost.
     pub fn doubtful(&self) -> bool {
         self.doubtful.load(Ordering::Relaxed)
+    }
+
+    /// Tells that its host has answered: if it is lost after this, that is a new loss.
+    pub fn heard(&self) {
+        self.heard.store(true, Ordering::Relaxed);
     }
 
     /// Tells what a wait sees: for who watches, and for the message when time runs out.

@@ -14,7 +14,7 @@ pub use super::result::{Failure, Outcome, RunResult, Timing};
 use super::scheduler::{Ended, Frame, Scheduler, State, bound};
 use super::secret::Secret;
 use super::task::{Halt, attempt};
-use crate::model::{At, Cancel, OnFailure, Role, Spec, Stage, Step};
+use crate::model::{At, Cancel, Effect, OnFailure, Role, Spec, Stage, Step};
 use crate::plan::{RollbackError, RowsError, Workload};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -35,6 +35,8 @@ pub struct Limits {
     pub unreachable: Duration,
     /// For a host to confirm a cancellation.
     pub cancel: Duration,
+    /// For any action, however long the plan lets it take.
+    pub action: Duration,
 }
 
 impl Default for Limits {
@@ -44,6 +46,7 @@ impl Default for Limits {
             retry_most: Duration::from_secs(60),
             unreachable: Duration::from_secs(600),
             cancel: Duration::from_secs(60),
+            action: Duration::MAX,
         }
     }
 }
@@ -566,29 +569,44 @@ impl Run {
             at: place_of(step_row.at, host, lead),
             events: self.events.clone(),
             doubtful: AtomicBool::new(true),
+            heard: AtomicBool::new(false),
             seen: Mutex::default(),
             verb,
             attempt,
-            deadline: Duration::from_secs(u64::from(step_row.timeout_s.max(1))),
+            deadline: Duration::from_secs(u64::from(step_row.timeout_s.max(1))).min(self.limits.action),
             inputs,
         })
     }
 
-    /// What undoing the latest stage that was begun loses.
+    /// What undoing loses: the stages in which something was changed, each adding to those before it. While no user can have
+    /// written, nothing that only users' writes would cost counts.
     fn loses(&self, spec: &Spec) -> String {
-        let begun: BTreeSet<&str> = self
+        let changed: BTreeSet<&str> = self
             .book
-            .intents
+            .touched
             .iter()
             .filter_map(|id| spec.actions.get(*self.places.actions.get(id)?))
             .filter_map(|action| spec.steps.get(*self.places.steps.get(&action.step)?))
+            .filter(|step| step.effect != Effect::Reads)
             .map(|step| step.stage.as_str())
             .collect();
-        let latest = spec
-            .stages
-            .iter()
-            .rfind(|stage| begun.contains(stage.id.as_str()));
-        latest.map_or_else(String::new, |stage| stage.undo_loses.clone())
+        let line = spec.lines.last_automatic_rollback.rsplit('/').next();
+        let line = spec.steps.iter().find(|step| Some(step.id.as_str()) == line);
+        let last = line.filter(|_| !self.book.crossed(spec).users_wrote);
+        let mut loses: Vec<&str> = Vec::new();
+        for stage in &spec.stages {
+            let text = stage.undo_loses.as_str();
+            if changed.contains(stage.id.as_str()) && text != "nothing" && !loses.contains(&text) {
+                loses.push(text);
+            }
+            if last.is_some_and(|step| step.stage == stage.id) {
+                break;
+            }
+        }
+        match loses.is_empty() {
+            true => "nothing".to_owned(),
+            false => loses.join("; "),
+        }
     }
 
     fn moment(&self, cause: Cause, stage: OnFailure, may_leave_out: bool) -> Moment {
@@ -829,10 +847,11 @@ impl Run {
             at: place_of(step_row.at, host, drive.lead),
             events: self.events.clone(),
             doubtful: AtomicBool::new(open.is_some()),
+            heard: AtomicBool::new(false),
             seen: Mutex::default(),
             verb: drive.verb,
             attempt,
-            deadline: Duration::from_secs(u64::from(step_row.timeout_s.max(1))),
+            deadline: Duration::from_secs(u64::from(step_row.timeout_s.max(1))).min(self.limits.action),
             inputs,
         }))
     }
@@ -850,7 +869,7 @@ impl Run {
         let end = checked(&call, end);
         let tries = drive.running.get(&action).map_or(1, |running| running.tries);
         if let ActionEnd::Temporary(reason) = &end
-            && tries <= call.step().retry
+            && tries <= retries(&call)
             && *drive.halt.borrow() == Halt::No
         {
             return self.again(drive, action, &call, tries, reason);
@@ -1098,6 +1117,15 @@ impl Drive<'_> {
                 self.stage_left[indexed.stage[*step as usize] as usize] += 1;
             }
         }
+    }
+}
+
+/// New attempts after the first. A way back that is given up too early is worse than one that takes long.
+fn retries(call: &ActionCall) -> u32 {
+    const UNDO: u32 = 6;
+    match call.verb {
+        Verb::Run => call.step().retry,
+        Verb::Undo => call.step().retry.max(UNDO),
     }
 }
 

@@ -50,9 +50,12 @@ pub(super) async fn attempt(
             Ok(ActionEnd::Unreachable(reason)) => {
                 // A lost connection costs no attempt: what runs goes on on its host, and is looked for there.
                 call.doubtful.store(true, Ordering::Relaxed);
-                // A host that was there for a while and is lost again is a new loss.
-                if call.events.clock().elapsed().saturating_sub(began) > limits.unreachable {
+                // A host that answered and is lost again is a new loss. One that lets us wait for long without an answer is
+                // lost meanwhile.
+                if call.heard.swap(false, Ordering::Relaxed) {
                     (lost_for, wait) = (Duration::ZERO, limits.retry_first);
+                } else {
+                    lost_for += call.events.clock().elapsed().saturating_sub(began);
                 }
                 if lost_for >= limits.unreachable {
                     return ActionEnd::Unreachable(reason);

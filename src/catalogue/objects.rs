@@ -20,6 +20,8 @@ pub struct Mke3Objects {
     pub objects: Vec<String>,
     /// Docker volumes.
     pub volumes: Vec<String>,
+    /// Prefixes of etcd keys that change by themselves while MKE 3 runs.
+    pub passing: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -28,6 +30,7 @@ struct Raw {
     schema: u32,
     objects: Vec<String>,
     volumes: Vec<String>,
+    passing: Vec<String>,
 }
 
 fn is_name(text: &str) -> bool {
@@ -95,7 +98,16 @@ impl Mke3Objects {
                 return fault(name, "is not the name of a volume", "write exact names, no globs");
             }
         }
-        for list in [&raw.objects, &raw.volumes] {
+        for prefix in &raw.passing {
+            if !prefix.starts_with("/registry/") || !prefix.ends_with('/') || prefix == "/registry/" {
+                return fault(
+                    prefix,
+                    "is not a prefix of keys of one kind",
+                    "write /registry/KIND/, with both slashes",
+                );
+            }
+        }
+        for list in [&raw.objects, &raw.volumes, &raw.passing] {
             if let Some((_, name)) = list
                 .iter()
                 .enumerate()
@@ -107,6 +119,7 @@ impl Mke3Objects {
         Ok(Mke3Objects {
             objects: raw.objects,
             volumes: raw.volumes,
+            passing: raw.passing,
         })
     }
 

@@ -76,6 +76,10 @@ pub const HOST_FIELDS: Names = &[
 /// the script fills it in from a param.
 pub const DOCUMENTS: Names = &[
     (
+        "access.txt",
+        "a sample of who may do what, to be asked before and after, and which answers the plan changes",
+    ),
+    (
         "calico-values.yaml",
         "values for the Tigera operator, made from the pools and settings as they are",
     ),

@@ -258,12 +258,37 @@ pub struct RehearseArgs {
     /// Read configuration and accounts from the twin's own API of MKE 3, over TLS with the CA that its hosts hold
     #[arg(long)]
     pub live: bool,
+    /// What goes wrong.
+    #[command(flatten)]
+    pub faults: FaultOptions,
     /// Where the run is kept.
     #[command(flatten)]
     pub run: RunArgs,
     /// What shapes the upgrade.
     #[command(flatten)]
     pub upgrade: UpgradeOptions,
+}
+
+/// What is to go wrong in a rehearsal.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Fault options")]
+pub struct FaultOptions {
+    /// Let this action go wrong; a step alone means its first host. KIND is one of fail, fail-after, killed, hang,
+    /// wrong-output, drop, gone, lost, reboot, disk-full, clock, etcd-lost [default kind: fail]
+    #[arg(long, value_name = "HOST/STEP[:KIND]")]
+    pub fail: Vec<String>,
+    /// Cut the connection while this action runs, as --fail HOST/STEP:drop does
+    #[arg(long, value_name = "HOST/STEP")]
+    pub drop_connection: Vec<String>,
+    /// Try every action with every fault, each from a copy of the cluster as it is before the action, and print the table
+    #[arg(long, conflicts_with_all = ["fail", "drop_connection", "until"])]
+    pub all_faults: bool,
+    /// With --all-faults: only so many of the cases
+    #[arg(long, value_name = "N", requires = "all_faults")]
+    pub sample: Option<usize>,
+    /// With --all-faults: which hosts, and which cases of a sample, are taken
+    #[arg(long, value_name = "S", requires = "all_faults", default_value_t = 1)]
+    pub seed: u64,
 }
 
 /// `NAME=FILE`.

@@ -7,8 +7,11 @@
 pub mod api;
 pub mod assets;
 mod changes;
+mod copy;
 mod error;
+pub mod fault;
 pub mod model;
+mod picture;
 mod programs;
 pub mod sandbox;
 pub mod server;
@@ -17,12 +20,14 @@ mod transport;
 
 pub use changes::{Change, ChangeKind};
 pub use error::LabError;
+pub use picture::{Class, Difference, Picture};
 pub use programs::UNMODELLED;
 pub use sandbox::Isolation;
 
 use crate::model::Role;
 use crate::source::facts::Facts;
 use error::file;
+use fault::{Fault, Faults, Place};
 use model::{Cluster, SeedFile, State};
 use russh::keys::PrivateKey;
 use sandbox::{Sandbox, Setup};
@@ -92,6 +97,7 @@ pub struct Lab {
     ticker: Option<JoinHandle<()>>,
     hosts: BTreeMap<String, LabHost>,
     cluster: Arc<Cluster>,
+    faults: Faults,
     client: PrivateKey,
     directory: Directory,
 }
@@ -99,6 +105,8 @@ pub struct Lab {
 #[derive(Debug)]
 struct LabHost {
     server: Server,
+    place: Place,
+    setup: Setup,
     sandbox: Sandbox,
     _service: Service,
 }
@@ -131,7 +139,6 @@ impl Lab {
         let directory = Directory(Some(directory));
         let base = root.join("base");
         sandbox::make_base(&base)?;
-        let client = server::new_key().map_err(file("read", "/dev/urandom"))?;
         let addresses: BTreeMap<String, String> = seed
             .state
             .hosts
@@ -139,8 +146,7 @@ impl Lab {
             .map(|host| (host.name.clone(), host.address.clone()))
             .collect();
         let cluster = Arc::new(Cluster::new(seed.state));
-        let mut services = BTreeMap::new();
-        let mut starting = JoinSet::new();
+        let mut setups = Vec::new();
         for (at, (name, files)) in seed.files.into_iter().enumerate() {
             let home = root.join(format!("h{at}"));
             fill(&home.join("seed"), &files)?;
@@ -148,37 +154,60 @@ impl Lab {
                 let path = home.join("seed").join(mount.trim_start_matches('/'));
                 fs::create_dir_all(&path).map_err(file("create", &path))?;
             }
-            let socket = root.join(format!("s{at}"));
-            let service =
-                Service::start(&socket, &name, cluster.clone()).map_err(file("listen on", &socket))?;
-            services.insert(name.clone(), service);
-            let setup = Setup {
+            setups.push(Setup {
                 directory: home,
                 base: base.clone(),
                 binary: options.binary.clone(),
-                socket,
+                socket: root.join(format!("s{at}")),
                 mounts: seed.mounts.get(&name).cloned().unwrap_or_default(),
                 address: interface(addresses.get(&name).map_or("", String::as_str)),
                 name,
                 isolation: options.isolation,
-            };
+            });
+        }
+        Lab::open(setups, cluster, directory, options.tick).await
+    }
+
+    /// Starts hosts in front of a model.
+    async fn open(
+        setups: Vec<Setup>,
+        cluster: Arc<Cluster>,
+        directory: Directory,
+        tick: Option<Duration>,
+    ) -> Result<Lab, LabError> {
+        let client = server::new_key().map_err(file("read", "/dev/urandom"))?;
+        let mut services = BTreeMap::new();
+        let mut starting = JoinSet::new();
+        for setup in setups {
+            let service = Service::start(&setup.socket, &setup.name, cluster.clone())
+                .map_err(file("listen on", &setup.socket))?;
+            services.insert(setup.name.clone(), (service, setup.clone()));
             starting.spawn_blocking(move || (setup.name.clone(), Sandbox::start(&setup)));
         }
         // All are waited for, also after one failed: none may start in a directory that is being removed.
         let started: BTreeMap<String, Result<Sandbox, LabError>> =
             starting.join_all().await.into_iter().collect();
         let mut hosts = BTreeMap::new();
-        for ((name, sandbox), service) in started.into_iter().zip(services.into_values()) {
+        let faults = Faults::default();
+        for ((name, sandbox), (service, setup)) in started.into_iter().zip(services.into_values()) {
             let sandbox = sandbox?;
-            let server = Server::start(&name, sandbox.entry(), client.public_key().clone()).await?;
+            let place = Place {
+                host: name.clone(),
+                entry: sandbox.entry(),
+                cluster: cluster.clone(),
+                faults: faults.clone(),
+            };
+            let server = Server::start(&name, place.clone(), client.public_key().clone()).await?;
             let host = LabHost {
                 server,
+                place,
+                setup,
                 sandbox,
                 _service: service,
             };
             hosts.insert(name, host);
         }
-        let ticker = options.tick.map(|every| {
+        let ticker = tick.map(|every| {
             let cluster = cluster.clone();
             tokio::spawn(async move {
                 let mut clock = tokio::time::interval(every);
@@ -194,6 +223,7 @@ impl Lab {
             ticker,
             hosts,
             cluster,
+            faults,
             client,
             directory,
         })
@@ -246,6 +276,38 @@ impl Lab {
     /// When there is no such host or it has ended.
     pub fn changes(&self, host: &str) -> Result<Vec<Change>, LabError> {
         self.host(host)?.sandbox.changes()
+    }
+
+    /// Lets something go wrong later.
+    ///
+    /// # Errors
+    /// When there is no such host.
+    pub fn arm(&self, fault: Fault) -> Result<(), LabError> {
+        self.host(&fault.host)?;
+        self.faults.arm(fault);
+        Ok(())
+    }
+
+    /// How often a fault struck.
+    pub fn struck(&self) -> usize {
+        self.faults.struck()
+    }
+
+    /// Takes away what faults left: programs in the way, a full disk, a host that is away, what did not come.
+    pub async fn calm(&self) {
+        self.cluster.state().crash = None;
+        self.faults.disarm();
+        for host in self.hosts.values() {
+            host.place.calm().await;
+            host.server.gone(false);
+        }
+    }
+
+    /// Ends, as a person would with `kill`, every script that a runner has started on a host.
+    pub async fn end_scripts(&self, host: &str) {
+        if let Some(host) = self.hosts.get(host) {
+            host.place.end_scripts().await;
+        }
     }
 
     /// What is true in the cluster. Nothing else happens while it is held.

@@ -142,7 +142,7 @@ impl Entry {
 
     /// The host's root directory as this machine sees it. Absolute links in it lead to this machine's files: look, never
     /// follow.
-    fn view(&self) -> PathBuf {
+    pub(super) fn view(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root", self.pid))
     }
 }

@@ -4,7 +4,7 @@
 //! that the client meets what it would meet on a real network and not an error of the protocol.
 
 use super::error::LabError;
-use super::sandbox::Entry;
+use super::fault::Place;
 use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
 use russh::keys::{HashAlg, PrivateKey, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Session, VerifiedPublicKey};
@@ -40,8 +40,27 @@ struct Weather {
 pub struct Server {
     address: SocketAddr,
     host_key: PublicKey,
-    weather: watch::Sender<Weather>,
+    storm: Storm,
     accept: JoinHandle<()>,
+}
+
+/// What makes the weather of a host.
+#[derive(Clone, Debug)]
+pub(crate) struct Storm(watch::Sender<Weather>);
+
+impl Storm {
+    /// Cuts every connection there is.
+    pub(crate) fn cut(&self) {
+        self.0.send_modify(|weather| weather.cut += 1);
+    }
+
+    /// Cuts every connection and stops listening (`true`), or listens again on the same port.
+    pub(crate) fn gone(&self, gone: bool) {
+        self.0.send_modify(|weather| {
+            weather.gone = gone;
+            weather.cut += 1;
+        });
+    }
 }
 
 /// A new ed25519 key.
@@ -57,7 +76,7 @@ impl Server {
     ///
     /// # Errors
     /// When no port can be had.
-    pub async fn start(host: &str, entry: Entry, client: PublicKey) -> Result<Server, LabError> {
+    pub(crate) async fn start(host: &str, place: Place, client: PublicKey) -> Result<Server, LabError> {
         let failed = |reason: String| LabError::Serve {
             host: host.to_owned(),
             reason,
@@ -77,11 +96,12 @@ impl Server {
             ..Config::default()
         });
         let (weather, _) = watch::channel(Weather::default());
-        let accept = tokio::spawn(accept(listener, address, config, entry, client, weather.clone()));
+        let storm = Storm(weather);
+        let accept = tokio::spawn(accept(listener, address, config, place, client, storm.clone()));
         Ok(Server {
             address,
             host_key,
-            weather,
+            storm,
             accept,
         })
     }
@@ -103,25 +123,22 @@ impl Server {
 
     /// Cuts every connection there is. Commands run on, as they do on a real host; new connections are let in.
     pub fn drop_connections(&self) {
-        self.weather.send_modify(|weather| weather.cut += 1);
+        self.storm.cut();
     }
 
     /// Lets nothing pass (`true`), or everything again.
     pub fn freeze(&self, frozen: bool) {
-        self.weather.send_modify(|weather| weather.frozen = frozen);
+        self.storm.0.send_modify(|weather| weather.frozen = frozen);
     }
 
     /// Cuts every connection and stops listening (`true`), or listens again on the same port.
     pub fn gone(&self, gone: bool) {
-        self.weather.send_modify(|weather| {
-            weather.gone = gone;
-            weather.cut += 1;
-        });
+        self.storm.gone(gone);
     }
 
     /// Delays every piece of data by this much, each way.
     pub fn latency(&self, latency: Duration) {
-        self.weather.send_modify(|weather| weather.latency = latency);
+        self.storm.0.send_modify(|weather| weather.latency = latency);
     }
 }
 
@@ -136,12 +153,12 @@ async fn accept(
     listener: TcpListener,
     address: SocketAddr,
     config: Arc<Config>,
-    entry: Entry,
+    place: Place,
     client: PublicKey,
-    weather: watch::Sender<Weather>,
+    storm: Storm,
 ) {
     let mut listener = Some(listener);
-    let mut changes = weather.subscribe();
+    let mut changes = storm.0.subscribe();
     loop {
         if changes.borrow_and_update().gone {
             listener = None;
@@ -163,11 +180,12 @@ async fn accept(
             connection = open.accept() => {
                 let Ok((socket, _)) = connection else { continue };
                 let handler = Connection {
-                    entry,
+                    place: place.clone(),
+                    storm: storm.clone(),
                     client: client.clone(),
                     channels: BTreeMap::new(),
                 };
-                tokio::spawn(connection_task(socket, config.clone(), handler, weather.subscribe()));
+                tokio::spawn(connection_task(socket, config.clone(), handler, storm.0.subscribe()));
             }
         }
     }
@@ -229,7 +247,8 @@ async fn relay(
 
 /// One authenticated connection.
 struct Connection {
-    entry: Entry,
+    place: Place,
+    storm: Storm,
     client: PublicKey,
     channels: BTreeMap<ChannelId, Channel<Msg>>,
 }
@@ -272,9 +291,14 @@ impl Handler for Connection {
             return session.channel_failure(id);
         };
         let line = std::ffi::OsStr::from_bytes(data);
-        let command = self.entry.command(["sh".as_ref(), "-c".as_ref(), line]);
+        let command = self.place.entry.command(["sh".as_ref(), "-c".as_ref(), line]);
         session.channel_success(id)?;
-        tokio::spawn(run(channel, command.into(), session.handle()));
+        let (place, storm, handle) = (self.place.clone(), self.storm.clone(), session.handle());
+        let line = String::from_utf8_lossy(data).into_owned();
+        tokio::spawn(async move {
+            place.before(line, storm).await;
+            run(channel, command.into(), handle).await;
+        });
         Ok(())
     }
 

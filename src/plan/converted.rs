@@ -8,7 +8,7 @@ use crate::convert::document::{
 use crate::convert::flags::{FlagInput, HostLabels, convert_flags, raw_flags};
 use crate::convert::ports::convert_ports;
 use crate::convert::rbac::auth::convert_auth;
-use crate::convert::rbac::convert_rbac;
+use crate::convert::rbac::{RbacResult, convert_rbac};
 use crate::convert::settings::{SECRET_PLACEHOLDER, SETTING_INVALID, SettingsTable, Write, convert_settings};
 use crate::model::{Conversion, Finding, PortFate, PortRow, Rbac, Role, SecretRef, Subject};
 use crate::source::JoinedHost;
@@ -91,6 +91,7 @@ pub fn convert(
     let profiles = profiles(inputs, hosts, &flags.host_profiles);
     let mke4 = mke4(
         inputs,
+        config,
         release,
         hosts,
         &writes,
@@ -101,14 +102,7 @@ pub fn convert(
     let mut findings = flags.findings;
     findings.extend(auth.findings);
     findings.extend(port_findings);
-    let documents = documents(
-        inputs,
-        release,
-        hosts,
-        &mke4,
-        &ports,
-        rbac.as_ref().map(|rbac| rbac.manifests.as_slice()),
-    );
+    let documents = documents(inputs, release, hosts, &mke4, &ports, rbac.as_ref());
     findings.extend(k0s_problems(
         &tables.k0s,
         &tables.settings,
@@ -200,8 +194,10 @@ fn profiles(
         .collect()
 }
 
+#[allow(clippy::too_many_arguments)]
 fn mke4(
     inputs: &Inputs<'_>,
+    config: &Config,
     release: &Release,
     hosts: &[JoinedHost<'_>],
     writes: &[Write],
@@ -235,6 +231,7 @@ fn mke4(
             args,
             profiles: &Node::List(profiles),
             hosts: &hosts,
+            kubelet_root: &super::values::kubelet_root_of(config),
             license: None,
         },
     )
@@ -256,7 +253,7 @@ fn documents(
     hosts: &[JoinedHost<'_>],
     mke4: &Node,
     ports: &[PortRow],
-    manifests: Option<&[crate::convert::rbac::Manifest]>,
+    accounts: Option<&RbacResult>,
 ) -> BTreeMap<&'static str, String> {
     let lines = |rows: Vec<String>| rows.into_iter().map(|row| row + "\n").collect::<String>();
     let port_lines = |wanted: fn(&PortRow) -> bool, with_hosts: bool| {
@@ -270,13 +267,19 @@ fn documents(
         });
         lines(rows.collect())
     };
-    let rbac = manifests
-        .unwrap_or_default()
-        .iter()
+    let rbac = accounts
+        .into_iter()
+        .flat_map(|accounts| &accounts.manifests)
         .filter_map(|manifest| manifest.to_node().ok())
         .map(|node| format!("---\n{}", yaml::write(&node)))
         .collect::<String>();
     BTreeMap::from([
+        (
+            "access.txt",
+            accounts
+                .map(|accounts| accounts.access.clone())
+                .unwrap_or_default(),
+        ),
         ("calico-values.yaml", calico_values(mke4)),
         ("k0s-released.yaml", yaml::write(&k0s(inputs, hosts, mke4, false))),
         ("k0s.yaml", yaml::write(&k0s(inputs, hosts, mke4, true))),

@@ -47,8 +47,12 @@ const SERVICE_CIDR: (&str, &str) = ("cluster_config.service_cluster_ip_range", "
 const KUBELET_ROOT: (&str, &str) = ("cluster_config.kubelet_data_root", "/var/lib/kubelet");
 
 /// A text of the MKE 3 configuration, or its default.
-fn setting(look: &Look<'_>, (path, default): (&str, &str)) -> Result<String, Missing> {
-    match look.situation().config.get(path).map(|leaf| &leaf.value) {
+fn setting(look: &Look<'_>, named: (&str, &str)) -> Result<String, Missing> {
+    text_of(look.situation().config, named)
+}
+
+fn text_of(config: &mke3::Config, (path, default): (&str, &str)) -> Result<String, Missing> {
+    match config.get(path).map(|leaf| &leaf.value) {
         None => Ok(default.to_owned()),
         Some(mke3::Value::String(text)) if text.is_empty() => Ok(default.to_owned()),
         Some(mke3::Value::String(text)) => Ok(text.clone()),
@@ -88,6 +92,11 @@ fn external_host(look: &mut Look<'_>) -> Result<String, Missing> {
         (None, _) => address,
     };
     Ok(host.to_owned())
+}
+
+/// Root directory of the kubelet as documents say it; that the setting is no text is a finding of its own.
+pub(super) fn kubelet_root_of(config: &mke3::Config) -> String {
+    text_of(config, KUBELET_ROOT).unwrap_or_else(|_| KUBELET_ROOT.1.to_owned())
 }
 
 /// Root directory of the kubelet: the one that MKE 3 used, because drivers and volumes are found there by path.

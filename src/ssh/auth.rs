@@ -218,6 +218,15 @@ impl Offer {
             ));
         }
         let mut why = "it accepts none of our keys for this user";
+        // sshd closes the connection when too many keys were wrong. Before it has turned one down, the connection was lost.
+        let mut turned_down = 0u32;
+        let closed = |turned_down: u32, tried: Vec<String>| match turned_down {
+            0 => ConnectError::Closed {
+                endpoint: endpoint.to_owned(),
+                during: "authentication",
+            },
+            _ => failed("it closed the connection, as sshd does after MaxAuthTries", tried),
+        };
         for candidate in &self.candidates {
             let result = candidate.offer(handle, user, keys).await;
             match result {
@@ -228,11 +237,9 @@ impl Offer {
                 }) => {
                     tried.push(candidate.label.clone());
                     if handle.is_closed() {
-                        return Err(failed(
-                            "it closed the connection, as sshd does after MaxAuthTries",
-                            tried,
-                        ));
+                        return Err(closed(turned_down, tried));
                     }
+                    turned_down += 1;
                     let publickey = remaining_methods.contains(&MethodKind::PublicKey);
                     if partial_success {
                         why = "it accepts a key and wants another proof, which mkectl cannot give";
@@ -247,10 +254,7 @@ impl Offer {
                 Err(error) => {
                     tried.push(format!("{} ({})", candidate.label, clean(error.as_bytes())));
                     if handle.is_closed() {
-                        return Err(failed(
-                            "it closed the connection, as sshd does after MaxAuthTries",
-                            tried,
-                        ));
+                        return Err(closed(turned_down, tried));
                     }
                 }
             }

@@ -578,6 +578,58 @@ async fn an_unreachable_host_does_not_keep_the_others_from_being_undone() {
     assert!(world_of.leftovers().iter().all(|id| id.starts_with(&prefix)));
 }
 
+/// A host on which every look hangs is lost when its time is up, and not at the deadline of the action.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_does_not_answer_at_all_is_lost_in_time() {
+    let spec = spec();
+    let frozen = spec
+        .actions
+        .iter()
+        .find(|it| it.step == "prepull")
+        .unwrap()
+        .id
+        .clone();
+    let world = World::new(&spec, &[(Verb::Run, &frozen, Fault::Frozen)]);
+    let case = case(&world);
+    let result = case.run().await;
+    let failure = result.failures.iter().find(|it| it.action == frozen).unwrap();
+    assert_eq!(failure.end, EndKind::Unreachable, "{failure:?}");
+}
+
+/// A way back is not given up because a host cannot do its part at once.
+#[tokio::test(start_paused = true)]
+async fn an_undo_is_tried_longer_than_an_action() {
+    let spec = spec();
+    let failing = spec
+        .actions
+        .iter()
+        .find(|it| it.step == "mke4k")
+        .unwrap()
+        .id
+        .clone();
+    let step = spec.steps.iter().find(|it| it.id == "stop-kv").unwrap();
+    assert!(step.retry < 6, "{}", step.retry);
+    let slow = spec
+        .actions
+        .iter()
+        .find(|it| it.step == "stop-kv")
+        .unwrap()
+        .id
+        .clone();
+    let world = World::new(
+        &spec,
+        &[
+            (Verb::Run, &failing, Fault::Fail),
+            (Verb::Undo, &slow, Fault::Temporary(6)),
+        ],
+    );
+    let mut case = case(&world);
+    case.setup.policy.on_failure = FailurePolicy::Rollback;
+    let result = case.run().await;
+    assert_eq!((result.outcome.clone(), result.exit()), (Outcome::RolledBack, 13));
+    assert!(world.leftovers().is_empty(), "{:?}", world.leftovers());
+}
+
 /// A store that dies after so many records, in the middle of the next.
 struct Dying {
     inner: MemoryStore,

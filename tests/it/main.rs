@@ -14,6 +14,7 @@ mod checks;
 mod cli;
 mod digest;
 mod examples;
+mod faults;
 mod flags;
 mod graph;
 mod knownhosts;

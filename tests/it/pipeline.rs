@@ -10,14 +10,14 @@ use mkectl::catalogue::Bundle;
 use mkectl::convert::document::{default_mke4, k0s_problems};
 use mkectl::convert::flags::raw_flags;
 use mkectl::convert::kubelet::check_profile;
-use mkectl::model::{FlagRow, Meta, PLAN_FORMAT, PLAN_KIND, Plan, Spec};
+use mkectl::model::{FlagRow, Meta, PLAN_FORMAT, PLAN_KIND, ParamSource, Plan, Spec};
 use mkectl::options::Options;
 use mkectl::plan::make::{Inputs, Made, Source, make};
 use mkectl::plan::tables::Tables;
 use mkectl::source::accounts::Accounts;
 use mkectl::source::facts::Facts;
 use mkectl::source::hosts::Hosts;
-use mkectl::source::mke3::Config;
+use mkectl::source::mke3::{Config, Leaf, Segment, Value};
 use mkectl::yaml::{self, Node};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -246,7 +246,11 @@ fn everything_holds_every_key_flags_of_all_components_and_both_profiles() {
 #[test]
 fn everything_becomes_the_expected_document() {
     /// Intended differences; docs/decisions/0003-mke4-full-differences.md says why.
-    const DIFFERENT: [(&str, &str); 12] = [
+    const DIFFERENT: [(&str, &str); 13] = [
+        (
+            "/spec/network/providers/calico/extraConfig/values.yaml/kubeletVolumePluginPath",
+            "/var/lib/kubelet",
+        ),
         ("/spec/gatewayMKEIngress/nodePorts/http", "30000"),
         ("/spec/gatewayMKEIngress/nodePorts/https", "30001"),
         ("/spec/authentication/ldap/enabled", "true"),
@@ -343,4 +347,39 @@ fn proposed_node_ports_are_free_and_stand_in_the_document() {
         "{}",
         finding.remedy
     );
+}
+
+/// The kubelet looks for Calico's driver below its own root, wherever MKE 3 had that, and whatever the target knows of it.
+#[test]
+fn calico_plugs_in_where_the_kubelet_has_its_root() {
+    for (root, target) in [
+        (None, None),
+        (Some("/data/kubelet"), None),
+        (Some("/data/kubelet"), Some("4.1.0")),
+    ] {
+        let mut cluster = Cluster::read("three-managers");
+        cluster.options.target_version = target.map(str::to_owned);
+        let leaves = &mut cluster.config.leaves;
+        let is = |leaf: &Leaf| leaf.path.last() == Some(&Segment::Key("kubelet_data_root".to_owned()));
+        match root {
+            None => leaves.retain(|leaf| !is(leaf)),
+            Some(root) => {
+                leaves.iter_mut().find(|leaf| is(leaf)).unwrap().value = Value::String(root.to_owned())
+            }
+        }
+        let spec = cluster.make().spec;
+        let root = root.unwrap_or("/var/lib/kubelet");
+        let values = tree(&spec, "calico-values.yaml");
+        assert_eq!(
+            values.get("kubeletVolumePluginPath").and_then(Node::as_str),
+            Some(root)
+        );
+        for step in ["start-lead", "join-controller", "join-worker", "stop-node-worker"] {
+            let step = spec.steps.iter().find(|known| known.id == step).unwrap();
+            let Some(ParamSource::Literal(literal)) = step.params.get("KUBELET_ROOT") else {
+                panic!("{}: {:?}", step.id, step.params);
+            };
+            assert_eq!(literal, root, "{} {target:?}", step.id);
+        }
+    }
 }

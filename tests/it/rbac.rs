@@ -7,6 +7,7 @@ mod authentication;
 mod data;
 mod ports;
 pub mod random;
+mod sample;
 mod tree;
 
 use mkectl::catalogue::Bundle;

@@ -1,6 +1,7 @@
 //! The scripts that bring k0s to hosts, on simulated hosts: a controller on a copy of the data, others that join it, a
 //! worker, and the way back.
 
+use crate::scripts_store::planned;
 use crate::simulated::{Ran, facts, options, script, sh};
 use mkectl::lab::model::Phase;
 use mkectl::lab::{Lab, assets};
@@ -10,6 +11,13 @@ use std::time::Duration;
 const RUN: &str = "/var/lib/mkectl/0123456789abcdef0123456789abcdef";
 const K0S: &str = "/var/lib/mkectl/k0s";
 const ETCDUTL: &str = "/.lab/bin/etcdutl";
+
+const VERSIONS: assets::Versions<'static> = assets::Versions {
+    k0s: "v1.32.11+k0s.0",
+    etcd: "3.5.25",
+    calico: "v3.30.200",
+    mke: "4.1.5",
+};
 
 struct Stage {
     lab: Lab,
@@ -29,13 +37,7 @@ impl Stage {
             .block_on(Lab::from_facts(&facts("three-managers", hosts), &options(20)))
             .unwrap();
         let stage = Stage { lab, runtime };
-        let versions = assets::Versions {
-            k0s: "v1.32.11+k0s.0",
-            etcd: "3.5.25",
-            calico: "v3.30.200",
-            mke: "4.1.5",
-        };
-        let k0s = assets::assets(&versions)["k0s"].clone();
+        let k0s = assets::assets(&VERSIONS)["k0s"].clone();
         for host in hosts {
             stage.write(host, K0S, &k0s, "755");
         }
@@ -324,8 +326,30 @@ fn token(
     ]
 }
 
+/// Webhooks that would stop it go aside, MKE 3's Calico goes, and that of MKE 4k comes.
+fn network(stage: &Stage, values: &[(String, String)]) {
+    let lead = "manager-01";
+    let chart = assets::assets(&VERSIONS)["calico-chart"].clone();
+    for (path, bytes) in [
+        ("/tmp/calico.tgz", chart),
+        ("/tmp/calico.yaml", planned("linuxDataplane: Iptables\n    mtu")),
+        ("/tmp/objects.txt", planned("daemonsets/kube-system/calico-node")),
+    ] {
+        stage.write(lead, path, &bytes, "600");
+    }
+    let mut of = env(values);
+    of.extend([
+        ("OBJECTS", "/tmp/objects.txt"),
+        ("CALICO", "/tmp/calico.yaml"),
+        ("CHART", "/tmp/calico.tgz"),
+        ("IMAGE_REGISTRY", ""),
+    ]);
+    for name in ["hold-webhooks.sh", "clear-mke3-objects.sh", "calico.sh"] {
+        stage.done(lead, name, "run", &of);
+    }
+}
+
 #[test]
-#[ignore = "its nodes never get Calico from MKE 4k, and MKE 3's no longer does in the simulation"]
 fn others_join_one_by_one_and_go_again() {
     let hosts = ["manager-01", "manager-02", "manager-03", "worker-01"];
     let stage = Stage::new(&hosts);
@@ -343,6 +367,7 @@ fn others_join_one_by_one_and_go_again() {
         "manager-01",
         "/usr/local/bin/k0s kubectl cordon manager-02 worker-01",
     );
+    network(&stage, &first);
     for host in &hosts[1..] {
         keys(&stage, host);
         stage.write(host, "/tmp/cordoned", b"manager-03\n", "600");
@@ -364,6 +389,18 @@ fn others_join_one_by_one_and_go_again() {
         );
         assert!(!left.contains("bootstrap-token"), "{left}");
     }
+    let mut early = elsewhere(
+        &stage,
+        &first,
+        "manager-01",
+        &[("MANAGERS", format!("{} 192.0.2.1", managers.join(" ")))],
+    );
+    early.push(("MKECTL_DEADLINE".to_owned(), "2".to_owned()));
+    let said = stage.verb("manager-01", "controllers-ok.sh", "run", &env(&early));
+    assert!(
+        said.status == 75 && said.text().contains("the members of etcd"),
+        "{said:?}"
+    );
     for host in &hosts[..3] {
         let values = elsewhere(&stage, &first, host, &[("MANAGERS", managers.join(" "))]);
         stage.done(host, "controllers-ok.sh", "run", &env(&values));
@@ -394,6 +431,8 @@ fn others_join_one_by_one_and_go_again() {
     }
     stage.done(worker, "join-worker.sh", "undo", &env(&values));
     stage.probe(worker, "join-worker.sh", &env(&values), 11);
+    // Nothing of a join is left where a k0s would look for it.
+    stage.ok(worker, "test ! -e /etc/k0s/k0stoken");
     for host in ["manager-02", "manager-03"] {
         let values = elsewhere(&stage, &first, host, &minted);
         stage.done(host, "join-controller.sh", "undo", &env(&values));

@@ -55,7 +55,7 @@ impl Action<'_> {
             .collect();
         format!(
             "umask 077; mkdir -p {root}/scripts {work} {out} && cat >{script} && cd / && {before}; exec env -i \
-             PATH=\"/killer:$PATH\" {} MKECTL_OUT={out} MKECTL_WORK={work} MKECTL_POLL=0.05 MKECTL_DEADLINE=40 \
+             PATH=\"/killer:$PATH\" MKECTL_OUT={out} MKECTL_WORK={work} MKECTL_POLL=0.05 MKECTL_DEADLINE=40 {} \
              sh {script} {verb}",
             env.join(" ")
         )
@@ -169,6 +169,9 @@ fn hosts(lab: &Lab) -> Vec<&str> {
 async fn agents_are_frozen_and_thawed() {
     let lab = lab("three-managers").await;
     let lead = "manager-01";
+    let mut early = action(&lab, lead, "verify-frozen", "verify-frozen.sh");
+    early.env.push(("MKECTL_DEADLINE", "3".to_owned()));
+    assert!(early.gives("run", 75).text().contains("still running"));
     action(&lab, lead, "freeze-cluster-agent", "freeze-cluster-agent.sh").all_verbs();
     action(&lab, lead, "freeze-agents", "freeze-agents.sh").all_verbs();
     for host in hosts(&lab) {

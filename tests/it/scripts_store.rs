@@ -5,6 +5,7 @@ use crate::simulated::{facts, options, script, sh};
 use crate::support::repo;
 use mkectl::lab::model::kube;
 use mkectl::lab::{Lab, assets};
+use mkectl::source::accounts::Accounts;
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -13,8 +14,13 @@ const WORKER: &str = "worker-01";
 const ACTIONS: &str = "/var/lib/mkectl/0123456789abcdef/actions";
 const KUBE: &str = "/usr/local/bin/k0s kubectl";
 
+/// A binding that no plan made.
+const STRAY: &str = "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: stray, namespace: default}, \
+    roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}, \
+    subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: frank}]}\n";
+
 /// A file of the plan of `three-managers` that holds some text.
-fn planned(text: &str) -> Vec<u8> {
+pub fn planned(text: &str) -> Vec<u8> {
     let plan = fs::read(repo("plans/examples/three-managers.json")).unwrap();
     let plan: serde_json::Value = serde_json::from_slice(&plan).unwrap();
     let files = plan["spec"]["files"].as_object().unwrap();
@@ -42,7 +48,11 @@ impl Stage {
             ))
             .unwrap();
         let work = |action: &str| format!("{ACTIONS}/{action}.sh/out/saved");
+        let accounts = std::fs::read(repo("testdata/clusters/three-managers/accounts.json")).unwrap();
+        let accounts = Accounts::parse("accounts.json", &accounts).unwrap();
+        lab.state().know_accounts(&accounts);
         let env = [
+            ("ACCESS", "/tmp/access.txt"),
             ("CALICO", "/tmp/calico.yaml"),
             ("CHART_REGISTRY", "oci://registry.example.com/mke"),
             ("CLUSTER_DNS", "10.96.0.10"),
@@ -53,7 +63,10 @@ impl Stage {
             ("EXTERNAL_ADDRESS", "mke.example.com"),
             ("HASHES", "/tmp/hashes"),
             ("IMAGE_REGISTRY", "registry.example.com/mke"),
-            ("INVENTORY", "/tmp/inventory.tar"),
+            (
+                "INVENTORY",
+                &format!("{ACTIONS}/webhook-inventory.sh/out/inventory"),
+            ),
             ("K0S", "/var/lib/mkectl/k0s"),
             ("K0S_CONFIG", "/tmp/k0s.yaml"),
             ("KEY_LIST", "/tmp/key-list"),
@@ -166,6 +179,7 @@ fn prepare(stage: &Stage) -> (String, String) {
         ("/tmp/objects.txt", planned("daemonsets/kube-system/calico-node")),
         ("/tmp/mke4.yaml", planned("kind: MkeConfig")),
         ("/tmp/rbac.yaml", planned("dex.coreos.com/v1")),
+        ("/tmp/access.txt", planned("ask get - pods")),
         (
             "/tmp/hashes",
             b"admin $2a$10$abc\nbob $2b$10$def\nbill {SHA256}x\n".to_vec(),
@@ -182,35 +196,8 @@ fn prepare(stage: &Stage) -> (String, String) {
         "mkdir /tmp/k && cd /tmp/k && cp /var/lib/docker/volumes/ucp-node-certs/_data/service_account_key.pem sa.key && \
          openssl pkey -in sa.key -pubout -out sa.pub && tar -cf /tmp/keys.tar *",
     );
-    let names = "{range .items[*]}{.metadata.namespace}{\" \"}{.metadata.name}{\" \"}";
-    for (kind, rest) in [
-        (
-            "deployments",
-            "{.spec.replicas}{\" \"}{.status.readyReplicas}{\"\\n\"}{end}",
-        ),
-        (
-            "statefulsets",
-            "{.spec.replicas}{\" \"}{.status.readyReplicas}{\"\\n\"}{end}",
-        ),
-        (
-            "daemonsets",
-            "{.status.desiredNumberScheduled}{\" \"}{.status.numberReady}{\"\\n\"}{end}",
-        ),
-        ("jobs", "{\"\\n\"}{end}"),
-        ("cronjobs", "{\"\\n\"}{end}"),
-    ] {
-        let get = format!("docker exec ucp-kube-apiserver kubectl get {kind} -A -o 'jsonpath={names}{rest}'");
-        stage.ok(
-            LEAD,
-            &format!("mkdir -p /tmp/inv && {get} | sort >/tmp/inv/{kind}"),
-        );
-    }
-    stage.ok(
-        LEAD,
-        "docker exec ucp-kube-apiserver kubectl get nodes \
-         -o 'jsonpath={range .items[*]}{.metadata.name}{\" \"}{.metadata.uid}{\"\\n\"}{end}' | sort >/tmp/inv/nodes && \
-         tar -cf /tmp/inventory.tar -C /tmp/inv .",
-    );
+    stage.expect(LEAD, "webhook-inventory", "run", &[], 0);
+    stage.expect(LEAD, "webhook-inventory", "verify", &[], 0);
     for host in [LEAD, WORKER] {
         stage.ok(
             host,
@@ -295,12 +282,46 @@ fn objects_survive_and_others_are_left_alone() {
         stage.expect(host, "verify", "run", &before, 0);
         stage.expect(host, "verify", "verify", &before, 0);
     }
+    stage.ok(LEAD, "mkdir -p /tmp/l/before && echo 'lost holds data' >/tmp/l/before/volumes && tar -cf /tmp/lost.tar -C /tmp/l before");
+    let said = stage.expect(LEAD, "verify", "run", &[("STATE", "/tmp/lost.tar")], 1);
+    assert!(said.contains("the volume lost is not in"), "{said}");
     let said = stage.expect(LEAD, "verify-cluster", "run", &[], 0);
     assert!(
         said.contains("gets in with its old token") && said.contains("are refused"),
         "{said}"
     );
     stage.expect(LEAD, "verify-cluster", "verify", &[], 0);
+    assert!(
+        said.contains(" answers to who may do what are as before"),
+        "{said}"
+    );
+
+    // Access that nobody planned is noticed, each way; planned access is not, but only there and only that way.
+    stage.ok(
+        LEAD,
+        &format!(
+            "{KUBE} delete clusterrolebinding entire-company-org && \
+                  {KUBE} create -f - <<'end'\n{STRAY}end"
+        ),
+    );
+    let said = stage.expect(LEAD, "verify-cluster", "run", &[], 1);
+    assert!(
+        said.contains(
+            "user bob: get pods in all namespaces: was allowed and is refused, which the plan does not say"
+        ) && said.contains(
+            "user frank: get secrets in default: was refused and is allowed, which the plan does not say"
+        ),
+        "{said}"
+    );
+    stage.ok(
+        LEAD,
+        "sed '$a gains frank default\\ngains bob -' /tmp/access.txt >/tmp/more.txt",
+    );
+    let said = stage.expect(LEAD, "verify-cluster", "run", &[("ACCESS", "/tmp/more.txt")], 1);
+    assert!(
+        said.contains("user bob: get pods") && !said.contains("user frank"),
+        "{said}"
+    );
 
     // What is lost is missed, and what is another's is not touched.
     stage.ok(LEAD, &format!("{KUBE} -n shop delete secret db-password"));

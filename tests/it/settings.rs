@@ -258,6 +258,9 @@ fn profiles() -> Node {
     .unwrap()
 }
 
+/// Where the kubelets of these clusters have their root; not what documents say of a new cluster.
+const KUBELET_ROOT: &str = "/var/lib/kubelet";
+
 fn document(config: &Config, schema: &str, hosts: &[DocumentHost], options: &Options) -> Node {
     let result = convert_settings(table(), config, &release(schema), options);
     mke4_document(
@@ -269,6 +272,7 @@ fn document(config: &Config, schema: &str, hosts: &[DocumentHost], options: &Opt
             args: &args(),
             profiles: &profiles(),
             hosts,
+            kubelet_root: KUBELET_ROOT,
             license: None,
         },
     )
@@ -277,7 +281,11 @@ fn document(config: &Config, schema: &str, hosts: &[DocumentHost], options: &Opt
 #[test]
 fn everything_becomes_what_the_documents_say() {
     /// Intended differences; docs/decisions/0003-mke4-full-differences.md says why.
-    const DIFFERENT: [(&str, &str); 2] = [
+    const DIFFERENT: [(&str, &str); 3] = [
+        (
+            "/spec/network/providers/calico/extraConfig/values.yaml/kubeletVolumePluginPath",
+            KUBELET_ROOT,
+        ),
         ("/spec/gatewayMKEIngress/nodePorts/http", "30000"),
         ("/spec/gatewayMKEIngress/nodePorts/https", "30001"),
     ];

@@ -31,6 +31,7 @@ probe() {
     if [ -e "$MKECTL_WORK/armed" ] && ! docker_runs; then
         partly_done "the condition is gone, but Docker was not started again"
     fi
+    [ ! -e "$hold" ] || partly_done "the condition is gone, but not what it looks at, $hold"
     not_done "Docker starts whenever it is asked to"
 }
 
@@ -84,6 +85,7 @@ undo() {
     if [ "$ROLE" = manager ]; then
         wait_for "the swarm to have a leader, which takes more than half of the managers" leader_there
     fi
+    [ ! -e "$hold" ] || fail "$hold is still there, and would hold Docker the next time"
     rm -f "$MKECTL_WORK/armed"
 }
 

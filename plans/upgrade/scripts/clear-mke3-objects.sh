@@ -78,6 +78,7 @@ run() {
         forget_pods
         mkdir -p "$MKECTL_WORK/removed/$kind/$place" || fail "cannot write to $MKECTL_WORK"
         note "removed/$object" <"$MKECTL_WORK/object"
+        [ -s "$MKECTL_WORK/removed/$object" ] || fail "$object was not saved, so it stays"
         kube -n "$place" delete "$kind" "$name" --cascade=background --ignore-not-found </dev/null ||
             later "cannot remove $object"
     done <"$OBJECTS"

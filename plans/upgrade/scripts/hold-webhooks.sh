@@ -57,6 +57,7 @@ run() {
         names=$(served_inside "$kind") || exit $?
         for name in $names; do
             save "$kind" "$name"
+            [ -s "$MKECTL_WORK/held/$kind.$name" ] || fail "$kind/$name was not saved, so it stays"
             kube delete "$kind" "$name" || later "cannot remove $kind/$name"
         done
     done

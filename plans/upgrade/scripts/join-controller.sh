@@ -59,6 +59,7 @@ undo() {
             warn "the etcd member stays on the list of the others"
     fi
     forget_token
+    put_back /etc/k0s/k0stoken
     unplace_carried
     put_back /etc/k0s/k0s.yaml
     remove_k0s k0scontroller.service images

@@ -39,6 +39,7 @@ joined() {
 undo() {
     [ -e "$MKECTL_WORK/begun" ] || return 0
     forget_token
+    put_back /etc/k0s/k0stoken
     remove_k0s k0sworker.service images
 }
 . lib/main.sh

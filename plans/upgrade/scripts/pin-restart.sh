@@ -67,6 +67,11 @@ undo() {
         docker update "--restart=$policy" "$name" || fail "cannot restore the restart policy of $name"
         if [ "$ran" = true ] && [ "$running" = false ]; then start="$start $name"; fi
     done <"$policies"
+    # The record is all that tells what the policies were.
+    list "$MKECTL_WORK/now"
+    other=$(awk '{ sub(/^:/, "no:", $2) } FILENAME == ARGV[1] { was[$1] = $2; next }
+        ($1 in was) && was[$1] != $2 { print $1 }' "$policies" "$MKECTL_WORK/now")
+    [ -z "$other" ] || fail "these containers do not have the restart policy that they had: $(printf "%s" "$other" | tr "\n" " ")"
     if [ -n "$start" ]; then
         # shellcheck disable=SC2086
         docker start $start || fail "cannot start the containers of MKE 3 that ran before"

@@ -47,6 +47,10 @@ undo() {
         [ "$running" = false ] || continue
         docker start "$name" || fail "cannot start $name"
     done
+    for name in $names; do
+        look_at_container "$name"
+        [ "$running" != false ] || later "$name was started and does not run; see docker logs $name"
+    done
     rm -f "$MKECTL_WORK/began"
 }
 

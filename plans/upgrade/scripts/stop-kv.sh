@@ -43,6 +43,8 @@ undo() {
     false) docker start ucp-kv || fail "cannot start ucp-kv" ;;
     absent) fail "there is no container ucp-kv; restore its container from the volume ucp-kv" ;;
     esac
+    look_at_container ucp-kv
+    [ "$running" = true ] || later "ucp-kv was started and does not run; see docker logs ucp-kv"
     rm -f "$MKECTL_WORK/began"
 }
 

@@ -281,6 +281,10 @@ undo() {
     if k0s_runs; then later "k0s still runs on this host"; fi
     if [ -s "$moved" ]; then
         while read -r file; do put_back "$file"; done <"$moved"
+        # The list is all that tells what lies aside.
+        while read -r file; do
+            if [ -e "$file.$tag" ] || [ -L "$file.$tag" ]; then fail "$file.$tag was not put back"; fi
+        done <"$moved"
     fi
     rm -f "$moved"
     rm -f "$MKECTL_WORK/began"

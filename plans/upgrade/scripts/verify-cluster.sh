@@ -3,6 +3,7 @@
 . lib/base.sh
 . lib/k0s.sh
 . lib/objects.sh
+. lib/access.sh
 
 probe() { not_done "this is only compared"; }
 
@@ -26,6 +27,7 @@ run() {
     keys
     nodes
     secrets
+    access
     old_token
     old_certificate
     through_balancer
@@ -119,6 +121,42 @@ nodes() {
 secrets() {
     kube get secrets --all-namespaces -o 'jsonpath={range .items[*]}{.metadata.namespace}{" "}{.metadata.name}{" "}{.type}{"\n"}{end}' \
         >"$MKECTL_WORK/secrets" || problem "secrets cannot be read"
+}
+
+# The sampled users may do what they could do under MKE 3. Who the plan says gains or loses something there may differ, in
+# that direction and at that place alone.
+access() {
+    count_questions
+    if [ "$count" -eq 0 ]; then
+        say "the plan was made without accounts: who may do what was not compared"
+        return 0
+    fi
+    [ "$(grep -c . "$MKECTL_WORK/before/access")" -eq "$count" ] || fail "the inventory does not tell who could do what"
+    questions without | kube create -f - -o "$answers" >"$MKECTL_WORK/access.lines" || later "the API server does not tell who may do what"
+    sort "$MKECTL_WORK/access.lines" >"$MKECTL_WORK/access.now"
+    awk -F '|' -v count="$MKECTL_WORK/access.count" '
+        FILENAME == ARGV[1] {
+            split($0, word, " ")
+            if (word[1] == "gains" || word[1] == "loses") planned[word[1] " " word[2] " " word[3]]
+            next
+        }
+        { key = $1 "|" $2 "|" $3 "|" $4 "|" $5 }
+        FILENAME == ARGV[2] { before[key] = $6; next }
+        { now[key] = $6 }
+        END {
+            for (key in before) {
+                split(key, part, "|")
+                place = part[2] == "" ? "-" : part[2]
+                what = "user " part[1] ": " part[3] " " part[5] (part[2] == "" ? " in all namespaces" : " in " part[2])
+                if (!(key in now)) { print what ": not answered"; continue }
+                if (now[key] == before[key]) { same++; continue }
+                way = now[key] == "true" ? "gains" : "loses"
+                if ((way " " part[1] " -") in planned || (way " " part[1] " " place) in planned) { expected++; continue }
+                print what (way == "gains" ? ": was refused and is allowed" : ": was allowed and is refused") ", which the plan does not say"
+            }
+            print same + 0 " answers to who may do what are as before, " expected + 0 " differ as planned" >count
+        }' "$ACCESS" "$MKECTL_WORK/before/access" "$MKECTL_WORK/access.now" | sort >>"$MKECTL_WORK/problems"
+    cat "$MKECTL_WORK/access.count"
 }
 
 # USER: a kubeconfig for this host's API server.

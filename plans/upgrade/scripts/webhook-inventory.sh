@@ -1,7 +1,8 @@
 # Saves what the API of MKE 3 has that the upgrade may disturb, and what the end is compared with: webhooks, aggregated
-# APIs, CRDs, disruption budgets, drivers and workloads with how many of each are ready.
+# APIs, CRDs, disruption budgets, drivers, workloads with how many of each are ready, and a sample of who may do what.
 . lib/base.sh
 . lib/mke3.sh
+. lib/access.sh
 
 probe() { not_done "a list is only made for this run"; }
 
@@ -26,9 +27,21 @@ run() {
     list nodes --output 'jsonpath={range .items[*]}{.metadata.name}{" "}{.metadata.uid}{"\n"}{end}'
     list namespaces --output 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}'
     list persistentvolumes --output 'jsonpath={range .items[*]}{.metadata.name}{" "}{.status.phase}{"\n"}{end}'
+    ask_access
     tar -cf "$MKECTL_WORK/inventory.new" -C "$MKECTL_WORK/inventory.d" . || fail "cannot pack the list: is the disk full?"
     mv -f "$MKECTL_WORK/inventory.new" "$MKECTL_WORK/inventory" || fail "cannot keep the list"
     hand_on inventory
+}
+
+# The answers of MKE 3, in access.
+ask_access() {
+    : >access
+    count_questions
+    [ "$count" -gt 0 ] || return 0
+    questions with | mke3_kubectl create -f - --output "$answers" >access.lines ||
+        later "the API of MKE 3 does not tell who may do what: see the line above"
+    [ "$(grep -c . access.lines)" -eq "$count" ] || later "the API of MKE 3 did not answer all $count questions"
+    sort access.lines >access && rm -f access.lines
 }
 
 # KIND OPTIONS...: the objects in KIND.yaml.

@@ -15,8 +15,8 @@ use super::call::{ActionCall, ActionEnd, Executor, Reason, Verb as Way};
 use super::events::Stream;
 use super::outputs::{Delivery, FileOutput, OutputValue, VALUE_LIMIT};
 use super::runner::{
-    ActionName, Attempt, AttemptState, HostRunner, Lost, Outcome, Refusal, Report, RunnerError, Settings,
-    Task, Token, Verb, Verdict,
+    ActionName, Attempt, AttemptState, HostRunner, How, Lost, Outcome, Refusal, Report, RunnerError,
+    Settings, Task, Token, Verb, Verdict,
 };
 use super::secret::Secret;
 use crate::model::{Effect, Host, OutputKind, SECRET_PLACEHOLDER, Spec, UndoKind};
@@ -110,9 +110,15 @@ impl From<Fault> for ActionEnd {
             }
             Fault::Runner(
                 error @ RunnerError::Refused {
-                    why: Refusal::Busy, ..
+                    // Room can be made, and another attempt ends.
+                    why: Refusal::Busy | Refusal::DiskFull,
+                    ..
                 },
             ) => ActionEnd::Temporary(Reason::new(error.to_string())),
+            // Somebody may make room before the next attempt.
+            Fault::Runner(error @ RunnerError::Keep(_)) => {
+                ActionEnd::Temporary(Reason::new(error.to_string()))
+            }
             Fault::Runner(error) => ActionEnd::Failed(Reason::new(error.to_string())),
             Fault::Host(fault) if fault.is_transient() => {
                 ActionEnd::Unreachable(Reason::new(fault.to_string()))
@@ -420,10 +426,12 @@ impl Remote {
         }
         let mut lines = Lines::new(job, attempt, &*self.log);
         let mut report = job.runner.start(attempt, self.token, LOOK_S).await?;
+        job.call.heard();
         while report.state == AttemptState::Running {
             // While nothing reads, the host keeps what is printed: nothing blocks.
             lines.fetch(job, attempt, false).await?;
             report = job.runner.wait(attempt, LOOK_S).await?;
+            job.call.heard();
         }
         lines.fetch(job, attempt, true).await?;
         let (said, stderr) = lines.tails();
@@ -457,6 +465,9 @@ impl Remote {
             }
             if !step.repeatable {
                 let ran = self.verb(job, Verb::Probe, probe(0)).await?;
+                if let Some(end) = cut_off(&ran) {
+                    return Ok(end);
+                }
                 match verdict(&ran) {
                     // What it hands on is only to be had by running it once more, which does no harm.
                     Verdict::Done if step.outputs.is_empty() => return Ok(ActionEnd::Done(BTreeMap::new())),
@@ -547,6 +558,9 @@ impl Remote {
                 return Ok(None);
             }
             let ran = self.verb(job, Verb::Probe, number).await?;
+            if let Some(end) = cut_off(&ran) {
+                return Ok(Some(end));
+            }
             return Ok(match verdict(&ran) {
                 Verdict::Done => None,
                 Verdict::CannotTell => Some(ActionEnd::CannotTell(reason(
@@ -664,6 +678,9 @@ impl Remote {
         }
         let number = job.call.attempt * 4 + 3;
         let after = self.verb(job, Verb::Probe, number).await?;
+        if let Some(end) = cut_off(&after) {
+            return Ok(end);
+        }
         Ok(match verdict(&after) {
             Verdict::NotDone => ActionEnd::Done(BTreeMap::new()),
             Verdict::Done | Verdict::Partly => ActionEnd::Failed(reason(
@@ -721,6 +738,18 @@ fn verdict(ran: &Ran) -> Verdict {
         AttemptState::Ended(ended) => ended.verdict(),
         _ => Verdict::CannotTell,
     }
+}
+
+/// A probe that was killed, or went with its host, has not answered: it is asked again. That is no probe that cannot tell.
+fn cut_off(ran: &Ran) -> Option<ActionEnd> {
+    /// The shell's status for what a signal ended begins above this.
+    const BY_SIGNAL: u32 = 128;
+    let cut_off = match &ran.report.state {
+        AttemptState::Lost(_) => true,
+        AttemptState::Ended(ended) => ended.how == How::Exited && ended.status > BY_SIGNAL,
+        AttemptState::Unknown | AttemptState::Running => false,
+    };
+    cut_off.then(|| ActionEnd::Temporary(reason("its probe was killed on its host", ran)))
 }
 
 /// What is told of a verb that did not end well: the last of what it wrote for people.
@@ -845,3 +874,6 @@ impl<'a> Lines<'a> {
         (out.last.into(), err.last.into())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,6 +126,9 @@ pub enum RunnerError {
     /// A file of this machine that was to be sent cannot be read.
     #[error("cannot read what is to be sent to the host: {0}")]
     Read(#[from] std::io::Error),
+    /// A copy of a host's file cannot be kept on this machine.
+    #[error("a copy of a host's file cannot be kept on this machine: {0}; make room in the state directory")]
+    Keep(std::io::Error),
     /// It neither ended nor was ended in its time.
     #[error("{0} still runs after its time is up: the host does not end it")]
     Overdue(String),

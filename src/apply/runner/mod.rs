@@ -463,7 +463,7 @@ impl HostRunner {
             }
             hash.update(&piece);
             offset += piece.len() as u64;
-            writer.write_all(&piece)?;
+            writer.write_all(&piece).map_err(RunnerError::Keep)?;
         }
         let found = HEXLOWER.encode(&hash.finalize());
         if found == sha256 {

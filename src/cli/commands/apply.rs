@@ -1,6 +1,6 @@
 //! `mkectl apply`: run a saved plan on its hosts.
 
-use crate::apply::engine::Direction;
+use crate::apply::engine::{Direction, Limits};
 use crate::apply::runner::Settings;
 use crate::cli::args::{ApplyArgs, RunArgs};
 use crate::cli::error::CliError;
@@ -112,6 +112,7 @@ pub fn go(env: &Env, going: &Going<'_>) -> CommandResult {
             until: going.until.map(str::to_owned),
             direction: going.direction,
             settings: Settings::default(),
+            limits: Limits::default(),
             events: going.run.events.clone(),
         },
     ))?;

@@ -1,8 +1,14 @@
 //! `mkectl rehearse`: plan and apply, on a simulated twin of the cluster.
 
+mod compare;
+mod fault;
+mod matrix;
+
 use super::plan::make_plan;
-use crate::apply::engine::Direction;
+use crate::apply::engine::{Direction, Limits};
 use crate::apply::runner::Settings;
+use crate::apply::{Outcome, Secret};
+use crate::catalogue::{Bundle, Mke3Objects};
 use crate::cli::args::{LiveArgs, PlanArgs, RehearseArgs, UpgradeOptions};
 use crate::cli::error::CliError;
 use crate::cli::live::{self, Given};
@@ -11,7 +17,8 @@ use crate::cli::run::{self, LocalOperator, Run, State, seconds_since_1970};
 use crate::cli::ui::Stream;
 use crate::cli::{CommandResult, Env, exit, files};
 use crate::lab::api::Setup;
-use crate::lab::{Isolation, Lab, LabError, Options, assets};
+use crate::lab::fault::FaultKind;
+use crate::lab::{Isolation, Lab, LabError, Options, Picture, assets};
 use crate::model::Plan;
 use crate::plan::make::GivenAsset;
 use crate::source::accounts::Accounts;
@@ -69,10 +76,16 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
         _ => {
             env.log(
                 Level::Info,
-                "no cluster is given: rehearsing an example of three managers and five workers",
+                match args.faults.all_faults {
+                    true => "no cluster is given: rehearsing an example of three managers and two workers",
+                    false => "no cluster is given: rehearsing an example of three managers and five workers",
+                },
             );
             for (name, bytes) in EXAMPLE {
                 files::write(&work.path().join(name).to_string_lossy(), bytes)?;
+            }
+            if args.faults.all_faults {
+                smaller(work.path())?;
             }
             let at = |name: &str| work.path().join(name).to_string_lossy().into_owned();
             (at("mke3.toml"), at("hosts.yaml"))
@@ -121,7 +134,14 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
     env.ui
         .err(&report::diff::summary(&plan, &env.ui.style(Stream::Err)));
     run::applyable(&plan)?;
+    let faults = fault::wanted(&plan, &args.faults)?;
+    let passing = Mke3Objects::load(&Bundle::embedded())
+        .map_err(|error| CliError::bug(error.to_string()))?
+        .passing;
 
+    if args.faults.all_faults {
+        return all_faults(env, args, &plan, files_of_assets, &facts, work.path(), passing);
+    }
     let kept = match &args.run.output {
         Some(given) => PathBuf::from(given),
         None => work.path().join("mke"),
@@ -140,24 +160,28 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
         assets: files_of_assets,
         ..LocalOperator::new(&state, kept, args.run.config_out.as_ref().map(PathBuf::from))
     };
-    // Nothing of a rehearsal is secret, and nobody should have to think of a passphrase for it.
-    let secrets = plan
-        .spec
-        .secrets
-        .iter()
-        .filter(|secret| !secret.from.starts_with("host:"))
-        .map(|secret| {
-            (
-                secret.name.clone(),
-                crate::apply::Secret::new(b"rehearsal".to_vec()),
-            )
-        })
-        .collect();
+    let secrets = secrets(&plan);
+    let known = match &accounts {
+        Some(path) => Some(Accounts::parse(path, &files::read(path)?)?),
+        None => None,
+    };
     let done = runtime.block_on(async {
         let lab = match started {
             Some(lab) => lab,
             None => start(env, &parsed, roles(&plan)).await?,
         };
+        if let Some(known) = &known {
+            lab.state().know_accounts(known);
+        }
+        let before = Picture::of(&lab, &passing).map_err(|error| lab_error(&error))?;
+        for wanted in &faults {
+            let kind = wanted.fault.kind;
+            env.log(
+                Level::Warn,
+                &format!("A fault is to come: {}: {kind}: {}", wanted.action, kind.about()),
+            );
+            lab.arm(wanted.fault.clone()).map_err(|error| lab_error(&error))?;
+        }
         let transport = lab
             .transport(Arc::new(seconds_since_1970))
             .map_err(|error| lab_error(&error))?;
@@ -177,16 +201,31 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
                     grace_s: 2,
                     ..Settings::default()
                 },
+                limits: limits(&faults),
                 events: args.run.events.clone(),
             },
         )
         .await?;
+        if !faults.is_empty() && lab.struck() == 0 {
+            env.log(Level::Warn, "the fault did not come: its action was not run");
+        }
+        let back = done.result.outcome == Outcome::RolledBack;
+        let mut as_before = true;
+        if back {
+            lab.calm().await;
+            let found = compare::differences(&lab, &before, &passing)
+                .await
+                .map_err(|error| lab_error(&error))?;
+            compare::tell(env, &before, &found);
+            as_before = found.is_empty();
+        }
         let unmodelled = lab.state().unmodelled.clone();
         for call in &unmodelled {
             env.log(Level::Warn, &format!("the simulation does not know: {call}"));
         }
-        Ok::<_, CliError>(done)
+        Ok::<_, CliError>((done, as_before))
     })?;
+    let (done, as_before) = done;
     let end = run::close(
         env,
         &plan,
@@ -198,6 +237,11 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
             kept: args.run.state_dir.as_ref().map(|_| done.directory.as_str()),
         },
     );
+    let end = match as_before {
+        true => end,
+        // A rollback that leaves something behind is none.
+        false => end.map(|_| exit::UNDECIDED),
+    };
     if args.run.state_dir.is_some() {
         return end;
     }
@@ -206,6 +250,128 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
         let _path = work.keep();
     }
     end
+}
+
+/// Nothing of a rehearsal is secret, and nobody should have to think of a passphrase for it.
+fn secrets(plan: &Plan) -> BTreeMap<String, Secret> {
+    plan.spec
+        .secrets
+        .iter()
+        .filter(|secret| !secret.from.starts_with("host:"))
+        .map(|secret| (secret.name.clone(), Secret::new(b"rehearsal".to_vec())))
+        .collect()
+}
+
+/// Leaves two workers of the example: enough for an order among them, and less to start again for each case.
+fn smaller(work: &Path) -> Result<(), CliError> {
+    let gone = ["worker-03", "worker-04", "worker-05"];
+    let path = work.join("facts.json").to_string_lossy().into_owned();
+    let mut facts: serde_json::Value =
+        serde_json::from_slice(&files::read(&path)?).map_err(|error| CliError::bug(error.to_string()))?;
+    for list in ["swarm_nodes", "kubernetes_nodes"] {
+        if let Some(nodes) = facts["cluster"][list].as_object_mut() {
+            nodes.retain(|name, _| !gone.contains(&name.as_str()));
+        }
+    }
+    let mut addresses = Vec::new();
+    if let Some(hosts) = facts["hosts"].as_array_mut() {
+        hosts.retain(|host| {
+            let stays = !host["hostname"].as_str().is_some_and(|name| gone.contains(&name));
+            if !stays {
+                addresses.push(host["address"].as_str().unwrap_or_default().to_owned());
+            }
+            stays
+        });
+    }
+    files::write(&path, facts.to_string().as_bytes())?;
+    let path = work.join("hosts.yaml").to_string_lossy().into_owned();
+    let text = String::from_utf8_lossy(&files::read(&path)?).into_owned();
+    let mut kept = String::new();
+    for (at, block) in text.split("  - address: ").enumerate() {
+        let address = block.lines().next().unwrap_or_default();
+        if at == 0 {
+            kept.push_str(block);
+        } else if !addresses.iter().any(|gone| gone == address) {
+            kept.push_str("  - address: ");
+            kept.push_str(block);
+        }
+    }
+    files::write(&path, kept.as_bytes())
+}
+
+/// `--all-faults`: the document goes to stdout.
+fn all_faults(
+    env: &Env,
+    args: &RehearseArgs,
+    plan: &Plan,
+    assets: BTreeMap<String, PathBuf>,
+    facts: &str,
+    work: &Path,
+    passing: Vec<String>,
+) -> CommandResult {
+    let (seed, sample) = (args.faults.seed, args.faults.sample);
+    let whole = matrix::cases(plan, seed, None).len();
+    let cases = matrix::cases(plan, seed, sample);
+    env.log(
+        Level::Info,
+        &format!(
+            "==> Running phase: Try {} of {whole} faults, seed {seed}",
+            cases.len()
+        ),
+    );
+    let facts = Facts::parse(facts, &files::read(facts)?)?;
+    let binary = std::env::current_exe().map_err(|error| CliError::file("find", "mkectl", &error))?;
+    let began = std::time::Instant::now();
+    let rows = run::runtime()?.block_on(async {
+        let options = Options {
+            directory: crate::lab::place(),
+            binary,
+            isolation: Isolation::best(),
+            tick: None,
+            roles: roles(plan),
+        };
+        let lab = Lab::from_facts(&facts, &options)
+            .await
+            .map_err(|error| lab_error(&error))?;
+        let matrix = matrix::Matrix {
+            env,
+            plan,
+            assets,
+            secrets: secrets(plan),
+            passing,
+            work,
+            numbers: Default::default(),
+        };
+        matrix.run(&lab, cases).await
+    })?;
+    env.ui
+        .out(matrix::document(&rows, seed, sample, whole).as_bytes())?;
+    let bad = rows.iter().filter(|row| !row.wrong.is_empty()).count();
+    env.log(
+        Level::Info,
+        &format!(
+            "{} cases in {} s, {bad} of them not as they should be",
+            rows.len(),
+            began.elapsed().as_secs()
+        ),
+    );
+    Ok(match bad {
+        0 => exit::DONE,
+        _ => exit::UNDECIDED,
+    })
+}
+
+/// Waits of a rehearsal. Where one of minutes is what is rehearsed, it is one of seconds.
+fn limits(faults: &[fault::Wanted]) -> Limits {
+    let any = |what: &dyn Fn(&fault::Wanted) -> bool| faults.iter().any(what);
+    let mut limits = Limits::default();
+    if any(&|wanted| wanted.fault.kind == FaultKind::Lost) {
+        limits.unreachable = Duration::from_secs(15);
+    }
+    if any(&|wanted| wanted.fault.kind == FaultKind::Hang && wanted.uninterruptible) {
+        limits.action = Duration::from_secs(60);
+    }
+    limits
 }
 
 /// The options of a rehearsal: what nobody chose yet is chosen here, and said.

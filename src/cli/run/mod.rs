@@ -52,6 +52,8 @@ pub struct Run<'a> {
     pub direction: Direction,
     /// How scripts run.
     pub settings: Settings,
+    /// How long the engine waits.
+    pub limits: Limits,
     /// `--events`.
     pub events: Option<String>,
 }
@@ -134,7 +136,7 @@ pub async fn run(env: &Env, run: Run<'_>) -> Result<Done, CliError> {
         until: run.until,
         policy: Policy::of(&plan.spec),
         direction: run.direction,
-        limits: Limits::default(),
+        limits: run.limits,
     })
     .await;
     signals.abort();

@@ -79,6 +79,8 @@ pub struct DocumentInput<'a> {
     pub profiles: &'a Node,
     /// Hosts in the order of hosts.yaml.
     pub hosts: &'a [DocumentHost<'a>],
+    /// Root directory of the kubelet on every host.
+    pub kubelet_root: &'a str,
     /// Name of the secret that holds the license; the token is empty without one.
     pub license: Option<&'a str>,
 }
@@ -140,7 +142,7 @@ pub fn mke4_document(
     let calico = defaults
         .of(release)
         .map_or_else(Node::map, |found| found.calico.clone());
-    write_calico_values(&mut document, calico, options);
+    write_calico_values(&mut document, calico, input.kubelet_root);
     document
 }
 
@@ -272,8 +274,9 @@ fn connection(address: &str, port: u32, user: &str, key_path: &str) -> Node {
     node
 }
 
-/// Values of the Calico chart are YAML inside a string, and MKE 4k asks for the plug-in path in its first line.
-fn write_calico_values(document: &mut Node, base: Node, options: &Options) {
+/// Values of the Calico chart are YAML inside a string, and MKE 4k asks for the plug-in path in its first line: Calico's CSI
+/// driver is found by the kubelet under the kubelet's own root.
+fn write_calico_values(document: &mut Node, base: Node, kubelet_root: &str) {
     let providers = document.entry("spec").entry("network").entry("providers");
     let Node::List(providers) = providers else { return };
     for provider in providers {
@@ -285,10 +288,7 @@ fn write_calico_values(document: &mut Node, base: Node, options: &Options) {
             overlay(&mut values, set);
             let text = format!(
                 "kubeletVolumePluginPath: {}\n{}",
-                yaml::flow(&Node::Str(format!(
-                    "{}/kubelet",
-                    options.data_dir.trim_end_matches('/')
-                ))),
+                yaml::flow(&Node::Str(kubelet_root.to_owned())),
                 yaml::write(&values).trim_end()
             );
             provider

@@ -71,14 +71,14 @@ fn swarm_losses(directory: &Directory, losses: Vec<SwarmLoss>, out: &mut BTreeSe
 type Access<'a> = (&'a str, &'a str, Option<&'a str>);
 
 /// Who holds which role where, before and after.
-struct Resolved<'a> {
+pub(crate) struct Resolved<'a> {
     ids: HashMap<Access<'a>, u32>,
     before: HashSet<(u32, u32)>,
     after: HashSet<(u32, u32)>,
 }
 
 impl<'a> Resolved<'a> {
-    fn new(directory: &Directory, paths: &[Path<'a>]) -> Resolved<'a> {
+    pub(crate) fn new(directory: &Directory, paths: &[Path<'a>]) -> Resolved<'a> {
         let mut resolved = Resolved {
             ids: HashMap::new(),
             before: HashSet::new(),
@@ -102,6 +102,17 @@ impl<'a> Resolved<'a> {
             }
         }
         resolved
+    }
+
+    /// Whether a user holds a role at this very place by some path, before and after.
+    pub(crate) fn holds(&self, id: u32, path: &Path) -> (bool, bool) {
+        let access = self.ids.get(&(path.role_kind, path.role, path.namespace));
+        access.map_or((false, false), |access| {
+            (
+                self.before.contains(&(id, *access)),
+                self.after.contains(&(id, *access)),
+            )
+        })
     }
 
     /// True when the user holds the role there, or everywhere, or is an administrator.

@@ -14,6 +14,7 @@ mod grants;
 mod levels;
 mod manifest;
 mod names;
+mod sample;
 pub(crate) mod tables;
 mod users;
 
@@ -41,6 +42,8 @@ pub struct RbacResult {
     pub manifests: Vec<Manifest>,
     /// Password hashes by reference, sorted.
     pub secrets: Vec<SecretRef>,
+    /// A sample of who may do what, to be asked before and after: see `sample`.
+    pub access: String,
 }
 
 /// Converts accounts. `in_cluster` are the names of all ClusterRoles, when they could be read: none of them is overwritten.
@@ -65,6 +68,7 @@ pub fn convert_rbac(accounts: &Accounts, in_cluster: Option<&[String]>, tables: 
         &mut manifests,
         &mut findings,
     );
+    let access = sample::lines(&directory, &paths, tables);
     let changes = changes::changes(&directory, &paths, swarm, tables, &mut findings);
 
     let maker = Maker::new(tables);
@@ -150,5 +154,6 @@ pub fn convert_rbac(accounts: &Accounts, in_cluster: Option<&[String]>, tables: 
         findings,
         manifests,
         secrets,
+        access,
     }
 }

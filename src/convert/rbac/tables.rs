@@ -55,6 +55,7 @@ pub(crate) struct RbacData {
     pub kubernetes_roles: Vec<String>,
     pub reserved_prefixes: Vec<String>,
     pub pod_creating_roles: Vec<String>,
+    pub access_sample: AccessSample,
     pub swarm_roles: Vec<NamedRole>,
     pub private_collections: String,
     pub namespace_grant: String,
@@ -84,6 +85,27 @@ pub(crate) struct Limits {
 pub(crate) struct Administrators {
     pub binding: String,
     pub role: String,
+}
+
+/// How large the sample of who may do what is: at most users × (places + 1) × asks questions.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccessSample {
+    pub users: usize,
+    pub places: usize,
+    pub asks: Vec<Ask>,
+}
+
+/// One thing that is asked of every user, in every place unless its resource has none.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ask {
+    pub verb: String,
+    #[serde(default)]
+    pub group: String,
+    pub resource: String,
+    #[serde(default)]
+    pub cluster: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -8,8 +8,7 @@ pub use certificate::{Authority, Identity};
 
 use super::Lab;
 use super::error::LabError;
-use super::model::{Account, Cluster, mke3_bcrypt};
-use crate::source::accounts::{Accounts, Binding, SubjectRef};
+use super::model::Cluster;
 use crate::source::facts::Facts;
 use answers::Service;
 use http_body_util::{BodyExt, Full, Limited};
@@ -17,7 +16,6 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -91,7 +89,11 @@ impl Lab {
 }
 
 async fn start(cluster: Arc<Cluster>, setup: Setup) -> Result<Server, LabError> {
-    populate(&cluster, &setup.accounts)?;
+    {
+        let mut state = cluster.state();
+        state.accounts.clear();
+        state.know_accounts(&setup.accounts);
+    }
     let failed = LabError::Api;
     let authority = Authority::of_mke3().map_err(failed)?;
     // A server certificate of MKE names the machine, and whatever else was asked for at its installation.
@@ -160,70 +162,4 @@ async fn answer(service: &Service, request: Request<Incoming>) -> Response<Full<
         }
     };
     service.answer(&head, &body)
-}
-
-/// Makes the accounts those of the auth store, and the bindings objects of Kubernetes.
-fn populate(cluster: &Cluster, accounts: &Accounts) -> Result<(), LabError> {
-    let mut state = cluster.state();
-    state.accounts.clear();
-    for user in &accounts.users {
-        let hash = match user.password.as_deref() {
-            _ if user.ldap => String::new(),
-            Some("none") => String::new(),
-            Some("pbkdf2") => format!("sha256$4096${}", mke3_bcrypt(&user.name)),
-            _ => mke3_bcrypt(&user.name),
-        };
-        state.accounts.insert(user.name.clone(), Account::user(&hash));
-    }
-    for organization in &accounts.organizations {
-        let account = Account {
-            organisation: true,
-            hash: String::new(),
-        };
-        state.accounts.insert(organization.name.clone(), account);
-    }
-    let roles = accounts.cluster_roles.iter().map(|name| {
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": []})
-    });
-    let bindings = accounts.bindings.iter();
-    let objects: Vec<Value> = roles
-        .chain(bindings.clone().filter_map(namespace))
-        .chain(bindings.map(binding))
-        .collect();
-    for object in objects {
-        state.create_mke3(object).map_err(LabError::Facts)?;
-    }
-    Ok(())
-}
-
-fn namespace(binding: &Binding) -> Option<Value> {
-    let name = binding.namespace.as_ref()?;
-    Some(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
-}
-
-fn binding(of: &Binding) -> Value {
-    let group = "rbac.authorization.k8s.io";
-    let subjects: Vec<Value> = of
-        .subjects
-        .iter()
-        .map(|subject| match subject {
-            SubjectRef::User(name) => json!({"apiGroup": group, "kind": "User", "name": name}),
-            SubjectRef::Organization(name) | SubjectRef::Team(name) | SubjectRef::Group(name) => {
-                json!({"apiGroup": group, "kind": "Group", "name": name})
-            }
-            SubjectRef::ServiceAccount(name) => {
-                let (namespace, name) = name.split_once(':').unwrap_or(("default", name));
-                json!({"kind": "ServiceAccount", "namespace": namespace, "name": name})
-            }
-        })
-        .collect();
-    let mut object = json!({
-        "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding", "metadata": {"name": of.name},
-        "roleRef": {"apiGroup": group, "kind": of.role_kind, "name": of.role}, "subjects": subjects,
-    });
-    if let Some(namespace) = &of.namespace {
-        object["kind"] = json!("RoleBinding");
-        object["metadata"]["namespace"] = json!(namespace);
-    }
-    object
 }

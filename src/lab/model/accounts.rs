@@ -7,6 +7,8 @@ use super::id;
 pub struct Account {
     /// Whether it is an organisation.
     pub organisation: bool,
+    /// Whether it administers MKE 3, whose authorization lets it do everything.
+    pub admin: bool,
     /// Hash of the password; empty for users of a directory and for organisations.
     pub hash: String,
 }
@@ -16,6 +18,7 @@ impl Account {
     pub fn user(hash: &str) -> Account {
         Account {
             organisation: false,
+            admin: false,
             hash: hash.to_owned(),
         }
     }

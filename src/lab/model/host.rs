@@ -198,6 +198,13 @@ impl Host {
         Ok(())
     }
 
+    /// What a restart takes with it: interfaces that programs made, rules, what transient units answered.
+    pub(crate) fn restarted(&mut self) {
+        self.links.retain(|_, link| link.kind.is_empty());
+        self.netfilter.tables.clear();
+        self.system.listeners.clear();
+    }
+
     /// Connects to MKE's shim between kubelet and Docker, which its socket starts. Whether it is there.
     pub(super) fn reach_cri(&mut self) -> bool {
         const SHIM: &str = "cri-dockerd-mke.service";

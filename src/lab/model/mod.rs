@@ -7,6 +7,7 @@ mod accounts;
 mod agents;
 mod container;
 pub mod etcd;
+mod grants;
 mod host;
 pub mod k0s;
 pub mod kube;
@@ -20,7 +21,6 @@ mod system;
 mod units;
 
 pub use accounts::Account;
-pub(crate) use accounts::bcrypt as mke3_bcrypt;
 pub use container::{Container, Mount, Phase, Restart};
 pub use host::{Engine, Host, Trouble};
 pub use links::Link;

@@ -99,22 +99,17 @@ impl State {
                 .collect(),
             token_keys: vec![ACCOUNT_KEY.to_owned()],
             client_cas: BTreeSet::from(["UCP Client Root CA".to_owned()]),
+            administrators: self
+                .accounts
+                .iter()
+                .filter(|(_, account)| account.admin)
+                .map(|(name, _)| name.clone())
+                .collect(),
         }
     }
 }
 
 impl State {
-    /// Makes an object in MKE 3's Kubernetes; one that is there already stays as it is.
-    pub(crate) fn create_mke3(&mut self, object: Value) -> Result<(), String> {
-        let context = self.mke3_context();
-        let mut api = Api::new(&mut self.etcd.store, &context);
-        match api.create(object, MANAGER) {
-            Ok(_) => Ok(()),
-            Err(refusal) if refusal.code == 409 => Ok(()),
-            Err(refusal) => Err(refusal.message),
-        }
-    }
-
     /// Objects of MKE 3's Kubernetes, of all namespaces.
     pub(crate) fn list_mke3(&mut self, plural: &str) -> Vec<Value> {
         let context = self.mke3_context();

@@ -220,10 +220,17 @@ fn accounts() -> BTreeMap<String, Account> {
     let user = |name: &str| (name.to_owned(), Account::user(&accounts::bcrypt(name)));
     let none = |name: &str, organisation| {
         let hash = String::new();
-        (name.to_owned(), Account { organisation, hash })
+        let account = Account {
+            organisation,
+            admin: false,
+            hash,
+        };
+        (name.to_owned(), account)
     };
+    let mut admin = user("admin");
+    admin.1.admin = true;
     BTreeMap::from([
-        user("admin"),
+        admin,
         user("alice"),
         user("bob"),
         none("carol", false),

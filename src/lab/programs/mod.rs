@@ -20,6 +20,8 @@ mod systemctl;
 mod systemd_run;
 pub(crate) mod template;
 
+pub(crate) use k0s::POD;
+
 use super::model::Cluster;
 use super::tools::FileOp;
 use std::io;

@@ -31,6 +31,8 @@ pub enum Fault {
     Temporary(u32),
     /// The first so many looks do not reach the host.
     Unreachable(u32),
+    /// No look reaches the host, and each takes longer than one should wait for it.
+    Frozen,
     /// It never ends.
     Hang,
     /// It hands on something else than it should.
@@ -326,6 +328,10 @@ pub const POISON: &str = "p01s0n-secret-value";
 impl Executor for World {
     fn execute<'a>(&'a self, call: &'a ActionCall) -> Fut<'a, ActionEnd> {
         Box::pin(async move {
+            if self.fault(call) == Some(Fault::Frozen) {
+                tokio::time::sleep(Duration::from_secs(700)).await;
+                return ActionEnd::Unreachable(Reason::new("no answer"));
+            }
             if let Some(Fault::Unreachable(times)) = self.fault(call) {
                 let mut state = self.state.lock().unwrap();
                 let looks = state.looks.entry(call.id().to_owned()).or_default();

@@ -156,6 +156,7 @@ impl Stage {
         let lab = runtime
             .block_on(Lab::from_facts(&cluster.facts.1, &simulated::options(20)))
             .unwrap();
+        lab.state().know_accounts(&cluster.accounts.1);
         Stage {
             digest: digest(&spec).unwrap(),
             spec: Arc::new(spec),

@@ -6,73 +6,99 @@
 )]
 
 use super::changes::Seen;
+use super::mutants::{self, Mutants};
+use super::near::{self, Ran};
 use super::stage::{Log, Stage};
 use mkectl::apply::journal::Record;
-use mkectl::apply::remote::{Exercised, Remote};
-use mkectl::apply::runner::{AttemptState, Outcome, Verb, Verdict};
+use mkectl::apply::remote::Remote;
+use mkectl::apply::runner::{Verb, Verdict};
 use mkectl::apply::{ActionCall, ActionEnd, Executor, Fut, Verb as Way};
 use mkectl::lab::Lab;
 use mkectl::lab::model::Crash;
-use mkectl::model::{Effect, UndoKind};
+use mkectl::model::{Action, Effect, UndoKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// Attempts of the walker are numbered from here on, beyond those of the engine.
 const FIRST: u32 = 1000;
 
-/// At most so many crashes are tried in one verb of one action.
-const CRASHES: u32 = 4;
+/// At which of its calls a verb is killed: the first ones, then further apart.
+const CRASHES: &[u32] = &[0, 1, 2, 4, 7, 12];
+
+/// For how many seconds a verb may wait for what must come, and a mutant for what never will.
+const PATIENCE: u32 = 60;
+const MUTANT_PATIENCE: u32 = 4;
+
+/// What is asked of an action beside its execution.
+enum Hard {
+    Nothing,
+    /// Everything, on the way forward, of the first action of each step of these stages.
+    Stages(Vec<String>),
+    /// Everything, on the way back, of the first action of each step; mutants only where there is everything to undo.
+    Undo {
+        mutants: bool,
+    },
+}
 
 pub struct Walker {
     remote: Arc<Remote>,
     lab: Arc<Lab>,
+    digest: String,
     log: Arc<Log>,
-    hard: bool,
-    twice: bool,
+    hard: Hard,
     number: Mutex<u32>,
     met: Mutex<BTreeSet<String>>,
     problems: Mutex<Vec<String>>,
     records: Mutex<Vec<Record>>,
-    mutants: BTreeMap<String, Vec<String>>,
+    mutants: BTreeMap<String, Mutants>,
+    /// The lab crashes at one place at a time.
+    crash: Mutex<()>,
+    began: Instant,
 }
 
 impl Walker {
-    fn new(stage: &Stage, token: u64, hard: bool) -> Walker {
+    fn new(stage: &Stage, token: u64, hard: Hard) -> Walker {
         let log = Arc::new(Log::default());
         Walker {
             remote: stage.remote(token, log.clone()),
             lab: stage.lab.clone(),
+            digest: stage.digest.clone(),
             log,
             hard,
-            twice: false,
             number: Mutex::new(FIRST),
             met: Mutex::default(),
             problems: Mutex::default(),
             records: Mutex::default(),
-            mutants: super::mutants(),
+            mutants: mutants::read(),
+            crash: Mutex::default(),
+            began: Instant::now(),
         }
     }
 
-    /// Hard on the first action of each step, plain with the others.
-    pub fn forward(stage: &Stage) -> Walker {
-        Walker::new(stage, 1, true)
+    /// Hard on the first action of each step of these stages, plain with the others.
+    pub fn forward(stage: &Stage, stages: &[&str]) -> Walker {
+        let stages = stages.iter().map(|&stage| stage.to_owned()).collect();
+        Walker::new(stage, 2, Hard::Stages(stages))
     }
 
     /// As a run does it.
     pub fn plain(stage: &Stage) -> Walker {
-        Walker::new(stage, 1, false)
+        Walker::new(stage, 1, Hard::Nothing)
     }
 
-    /// Makes every undo twice. Several at a time, because some wait for what others bring back.
-    pub fn back(stage: &Stage) -> Walker {
-        Walker {
-            twice: true,
-            ..Walker::new(stage, 2, false)
-        }
+    /// Hard on the first undo of each step. Several at a time, because some wait for what others bring back.
+    pub fn back(stage: &Stage, mutants: bool) -> Walker {
+        Walker::new(stage, 3, Hard::Undo { mutants })
     }
 
+    /// One at a time where everything that changes is held against what its action says.
     pub fn width(&self) -> u32 {
-        if self.hard { 1 } else { 8 }
+        if matches!(self.hard, Hard::Stages(_)) {
+            1
+        } else {
+            8
+        }
     }
 
     pub fn keep(&self, records: Vec<Record>) {
@@ -104,210 +130,272 @@ impl Walker {
         *number
     }
 
-    fn wrong(&self, call: &ActionCall, what: &str, ran: &Exercised) {
-        self.problems.lock().unwrap().push(format!(
-            "{}: {what}: {:?}\n    {}",
-            call.id(),
-            ran.state,
-            [ran.stdout.clone(), ran.stderr.clone()].concat().join("\n    ")
-        ));
-    }
-
-    async fn verb(&self, call: &ActionCall, verb: Verb, script: Option<&str>) -> Option<Exercised> {
-        match self.remote.exercise(call, verb, self.next(), script).await {
-            Ok(ran) => Some(ran),
-            Err(reason) => {
-                self.problems.lock().unwrap().push(format!(
-                    "{}: {} could not be run: {reason}",
-                    call.id(),
-                    verb.name()
-                ));
-                None
-            }
+    fn trace(&self, what: &str) {
+        if std::env::var_os("MKECTL_TEST_TRACE").is_some() {
+            println!("{:8.2} {what}", self.began.elapsed().as_secs_f32());
         }
     }
 
+    fn problem(&self, problem: String) {
+        self.trace(&problem);
+        self.problems.lock().unwrap().push(problem);
+    }
+
+    fn wrong(&self, call: &ActionCall, what: &str, ran: &Ran) {
+        self.problem(format!("{}: {what}: {:?}\n{}", call.id(), ran.status, ran.text));
+    }
+
+    fn verb(&self, call: &ActionCall, verb: Verb, script: Option<&str>, patience: u32) -> Ran {
+        let script = script.or_else(|| call.script()).unwrap_or_default();
+        let number = self.next();
+        let began = Instant::now();
+        let ran = tokio::task::block_in_place(|| {
+            near::verb(&self.lab, &self.digest, call, (verb, number), script, patience)
+        });
+        let took = began.elapsed().as_secs_f32();
+        if took > 1.0 {
+            self.trace(&format!("    {} took {took:.1} s: {:?}", verb.name(), ran.status));
+        }
+        ran
+    }
+
     /// The probe must say this.
-    async fn probe(&self, call: &ActionCall, wanted: Verdict, when: &str) {
-        if let Some(ran) = self.verb(call, Verb::Probe, None).await
-            && verdict(&ran) != wanted
-        {
+    fn probe(&self, call: &ActionCall, wanted: Verdict, when: &str) {
+        let ran = self.verb(call, Verb::Probe, None, PATIENCE);
+        if ran.verdict() != wanted {
             self.wrong(call, &format!("the probe should say {wanted:?} {when}"), &ran);
         }
     }
 
     /// The verb must succeed.
-    async fn good(&self, call: &ActionCall, verb: Verb, when: &str) -> bool {
-        let Some(ran) = self.verb(call, verb, None).await else {
-            return false;
-        };
-        let done = is_done(&ran);
-        if !done {
+    fn good(&self, call: &ActionCall, verb: Verb, when: &str) {
+        let ran = self.verb(call, verb, None, PATIENCE);
+        if !ran.done() {
             self.wrong(call, &format!("{} should succeed {when}", verb.name()), &ran);
         }
-        done
     }
 
-    /// Kills the verb at some of the calls it makes. True when it came to its end unharmed at last.
-    async fn killed(&self, call: &ActionCall, verb: Verb, host: &str) -> bool {
-        for at in 0..CRASHES {
-            // The first calls, then further apart; before and after the program has done its work.
-            let calls = at * (at + 1) / 2;
+    /// Kills the verb at some of the calls it makes, before and after the program has done its work.
+    fn killed(&self, call: &ActionCall, verb: Verb) {
+        let host = &call.at().unwrap().id;
+        for (at, &calls) in CRASHES.iter().enumerate() {
+            let one = self.crash.lock().unwrap();
             self.lab.state().crash = Some(Crash {
-                host: host.to_owned(),
+                host: host.clone(),
                 calls,
                 after: at % 2 == 1,
             });
-            let ran = self.verb(call, verb, None).await;
+            let ran = self.verb(call, verb, None, MUTANT_PATIENCE);
             let unused = self.lab.state().crash.take().is_some();
-            let Some(ran) = ran else { return false };
+            drop(one);
             if unused {
-                // It makes fewer calls: this was a whole run.
-                if !is_done(&ran) {
+                // It makes fewer calls: this was a whole run, or it waits for others.
+                if !ran.done() && ran.status != Some(75) {
                     self.wrong(call, &format!("{} should succeed half done", verb.name()), &ran);
                 }
-                return is_done(&ran);
+                return;
             }
             // Whatever the probe says, it must be able to say it.
-            if let Some(probe) = self.verb(call, Verb::Probe, None).await
-                && verdict(&probe) == Verdict::CannotTell
-            {
-                self.wrong(
-                    call,
-                    &format!(
-                        "the probe cannot tell after {} was killed at call {calls}",
-                        verb.name()
-                    ),
-                    &probe,
+            let probe = self.verb(call, Verb::Probe, None, PATIENCE);
+            if probe.verdict() == Verdict::CannotTell {
+                let what = format!(
+                    "the probe cannot tell after {} was killed at call {calls}",
+                    verb.name()
                 );
+                self.wrong(call, &what, &probe);
             }
         }
-        false
     }
 
-    async fn hard(&self, call: &ActionCall) {
-        let Some(host) = call.at().map(|host| host.id.clone()) else {
-            return;
-        };
+    fn has_verify(call: &ActionCall) -> bool {
+        call.script().unwrap_or_default().contains("\nverify()")
+    }
+
+    fn hard_forward(&self, call: &ActionCall) {
         let step = call.step();
         let undone = step.undo.kind == UndoKind::Script;
-        let has_verify = call.script().unwrap_or_default().contains("\nverify()");
-        match call.verb {
-            Way::Run => {
-                self.probe(call, Verdict::NotDone, "before it ran").await;
-                if undone && step.effect != Effect::Reads {
-                    self.good(call, Verb::Undo, "where it never ran").await;
-                    self.probe(call, Verdict::NotDone, "after an undo of nothing")
-                        .await;
-                }
-                for line in self
-                    .mutants
-                    .get(step.script.as_deref().unwrap_or_default())
-                    .into_iter()
-                    .flatten()
-                {
-                    self.mutant(call, line, has_verify).await;
-                }
-                self.killed(call, Verb::Run, &host).await;
-                self.good(call, Verb::Run, "after it was killed").await;
-                if has_verify {
-                    self.good(call, Verb::Verify, "after run").await;
-                }
-                // A script without verify proves itself by its probe.
-                if step.effect != Effect::Reads && !has_verify {
-                    self.probe(call, Verdict::Done, "after run").await;
-                }
-                self.good(call, Verb::Run, "a second time").await;
-                if has_verify {
-                    self.good(call, Verb::Verify, "after the second run").await;
-                }
+        let reads = step.effect == Effect::Reads;
+        let has_verify = Walker::has_verify(call);
+        self.probe(call, Verdict::NotDone, "before it ran");
+        if undone && !reads {
+            self.good(call, Verb::Undo, "where it never ran");
+            self.probe(call, Verdict::NotDone, "after an undo of nothing");
+        }
+        self.run_mutants(call);
+        self.killed(call, Verb::Run);
+        self.good(call, Verb::Run, "after it was killed");
+        if has_verify {
+            self.good(call, Verb::Verify, "after run");
+        }
+        // A script without verify proves itself by its probe. That it runs a second time, and what it is like then, is
+        // what the execution shows that follows.
+        if !reads && !has_verify {
+            self.probe(call, Verdict::Done, "after run");
+        }
+    }
+
+    /// The lines that are dropped at this action: those of a script are dealt out to all actions that it has in the plan,
+    /// because what a mutant left behind could hide the next.
+    fn dealt<'a>(&self, call: &ActionCall, lines: impl Fn(&Mutants) -> &Vec<String> + 'a) -> Vec<String> {
+        let spec = call.spec();
+        let digest = &call.step().script_digest;
+        let has = |action: &&Action| {
+            spec.steps
+                .iter()
+                .any(|step| step.id == action.step && step.script_digest == *digest)
+        };
+        let of = spec.actions.iter().filter(has).count();
+        let at = spec
+            .actions
+            .iter()
+            .filter(has)
+            .position(|action| action.id == call.id());
+        let known = self
+            .mutants
+            .get(call.step().script.as_deref().unwrap_or_default());
+        known
+            .map(lines)
+            .into_iter()
+            .flatten()
+            .enumerate()
+            .filter(|(index, _)| Some(index % of) == at)
+            .map(|(_, line)| line.clone())
+            .collect()
+    }
+
+    fn run_mutants(&self, call: &ActionCall) {
+        let step = call.step();
+        let changes = &step.changes;
+        // Of what only changes objects, the store alone has to be put back.
+        let objects = step.effect == Effect::Reads
+            || changes.files.is_empty()
+                && changes.units.is_empty()
+                && changes.containers.is_empty()
+                && changes.services.is_empty()
+                && changes.volumes.is_empty();
+        let before = self.lab.state().k0s.clone();
+        let lines = self.dealt(call, |mutants| &mutants.run);
+        for (at, line) in lines.iter().enumerate() {
+            if let Some(mutated) = self.mutated(call, line) {
+                self.mutant(call, line, &mutated);
             }
-            Way::Undo => {}
+            if objects && step.undo.kind != UndoKind::Script {
+                self.lab.state().k0s = before.clone();
+                near::forget_work(&self.lab, &self.digest, call);
+            } else if at + 1 < lines.len() && step.undo.kind == UndoKind::Script {
+                self.good(call, Verb::Undo, "after a mutant");
+            }
         }
     }
 
-    /// With a line less, its run fails, or it is not done afterwards.
-    async fn mutant(&self, call: &ActionCall, line: &str, has_verify: bool) {
-        let script = call.script().unwrap_or_default();
-        let mut dropped = false;
-        let mutated: String = script
-            .lines()
-            .filter(|known| {
-                let this = !dropped && known.trim() == line.trim();
-                dropped |= this;
-                !this
-            })
-            .flat_map(|known| [known, "\n"])
-            .collect();
-        if !dropped {
-            let problem = format!("{}: the script has no line {line:?} to drop", call.id());
-            self.problems.lock().unwrap().push(problem);
-            return;
+    fn mutated(&self, call: &ActionCall, line: &str) -> Option<String> {
+        let mutated = mutants::without(call.script().unwrap_or_default(), line);
+        if mutated.is_none() {
+            self.problem(format!("{}: the script has no line {line:?} to drop", call.id()));
         }
-        let Some(ran) = self.verb(call, Verb::Run, Some(&mutated)).await else {
-            return;
-        };
-        if !is_done(&ran) {
-            return;
+        mutated
+    }
+
+    /// With a line less, its run fails, or running it again, or it is not done afterwards, or something is missing that it
+    /// should hand on.
+    fn mutant(&self, call: &ActionCall, line: &str, mutated: &str) {
+        for _ in 0..2 {
+            let ran = self.verb(call, Verb::Run, Some(mutated), MUTANT_PATIENCE);
+            if !ran.done() || call.step().outputs.keys().any(|name| !ran.outputs.contains(name)) {
+                return;
+            }
+            if call.step().repeatable {
+                break;
+            }
         }
-        let look = if has_verify { Verb::Verify } else { Verb::Probe };
-        let Some(after) = self.verb(call, look, None).await else {
-            return;
-        };
-        let caught = if has_verify {
-            !is_done(&after)
+        let after = if Walker::has_verify(call) {
+            let after = self.verb(call, Verb::Verify, Some(mutated), MUTANT_PATIENCE);
+            if !after.done() {
+                return;
+            }
+            after
         } else {
-            verdict(&after) != Verdict::Done
+            let after = self.verb(call, Verb::Probe, Some(mutated), PATIENCE);
+            if call.step().effect != Effect::Reads && after.verdict() != Verdict::Done {
+                return;
+            }
+            after
         };
-        if !caught {
-            self.wrong(call, &format!("nobody notices that {line:?} is missing"), &after);
+        self.wrong(call, &format!("nobody notices that {line:?} is missing"), &after);
+    }
+
+    fn undo_mutants(&self, call: &ActionCall, lines: &[String]) {
+        for line in lines {
+            let Some(mutated) = self.mutated(call, line) else {
+                continue;
+            };
+            let ran = self.verb(call, Verb::Undo, Some(&mutated), MUTANT_PATIENCE);
+            if !ran.done() {
+                continue;
+            }
+            let after = self.verb(call, Verb::Probe, None, PATIENCE);
+            if after.verdict() == Verdict::NotDone {
+                self.wrong(call, &format!("nobody notices that {line:?} is missing"), &after);
+            }
         }
     }
-}
-
-fn verdict(ran: &Exercised) -> Verdict {
-    match &ran.state {
-        AttemptState::Ended(ended) => ended.verdict(),
-        _ => Verdict::CannotTell,
-    }
-}
-
-fn is_done(ran: &Exercised) -> bool {
-    matches!(&ran.state, AttemptState::Ended(ended) if ended.outcome() == Outcome::Done)
 }
 
 impl Executor for Walker {
     fn execute<'a>(&'a self, call: &'a ActionCall) -> Fut<'a, ActionEnd> {
         Box::pin(async move {
-            let seen = call.at().map(|host| Seen::now(&self.lab, &host.id));
+            self.trace(&format!("{:?} {}", call.verb, call.id()));
             let first = self
                 .met
                 .lock()
                 .unwrap()
                 .insert(format!("{:?} {}", call.verb, call.step().id));
-            if std::env::var_os("MKECTL_TEST_TRACE").is_some() {
-                println!("{:?} {}", call.verb, call.id());
+            let scripted = call.at().is_some();
+            let forward = match &self.hard {
+                Hard::Stages(stages) => scripted && stages.contains(&call.step().stage),
+                _ => false,
+            };
+            let back = matches!(self.hard, Hard::Undo { .. })
+                && scripted
+                && call.verb == Way::Undo
+                && call.step().undo.kind == UndoKind::Script;
+            let mutants = match (&self.hard, call.verb) {
+                (Hard::Stages(_), Way::Run) => self.dealt(call, |mutants| &mutants.run),
+                (Hard::Undo { mutants: true }, Way::Undo) => self.dealt(call, |mutants| &mutants.undo),
+                _ => Vec::new(),
+            };
+            let seen = call
+                .at()
+                .filter(|_| matches!(self.hard, Hard::Stages(_)))
+                .map(|host| Seen::now(&self.lab, &host.id));
+            if (forward || back) && (first || !mutants.is_empty()) {
+                // The long way, which brings what the script needs.
+                if let Err(reason) = self.remote.exercise(call, Verb::Probe, self.next(), None).await {
+                    self.problem(format!("{}: the probe could not be run: {reason}", call.id()));
+                }
+                near::place_secrets(&self.lab, call);
             }
-            if self.hard && first {
-                self.hard(call).await;
+            match (forward, back) {
+                (true, _) if first => self.hard_forward(call),
+                (true, _) => self.run_mutants(call),
+                (_, true) => self.undo_mutants(call, &mutants),
+                _ => {}
+            }
+            if back && first {
+                self.killed(call, Verb::Undo);
             }
             let end = self.remote.execute(call).await;
-            if self.twice
-                && call.verb == Way::Undo
-                && call.step().undo.kind == UndoKind::Script
-                && call.at().is_some()
-            {
-                self.good(call, Verb::Undo, "a second time").await;
+            if back && first {
+                self.good(call, Verb::Undo, "a second time");
             }
-            if let (true, Some(seen), Some(host)) = (self.hard, seen, call.at()) {
+            if let (Some(seen), Some(host)) = (seen, call.at()) {
                 let more = seen.undeclared(&Seen::now(&self.lab, &host.id), call);
                 for what in more {
-                    let problem = format!(
+                    self.problem(format!(
                         "{:?} {} changes {what}, and the plan does not say so",
                         call.verb,
                         call.id()
-                    );
-                    self.problems.lock().unwrap().push(problem);
+                    ));
                 }
             }
             if !matches!(end, ActionEnd::Done(_)) {

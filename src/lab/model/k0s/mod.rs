@@ -263,6 +263,7 @@ impl State {
             live: self.k0s_nodes(cluster).into_keys().collect(),
             token_keys: keys.map(|keys| keys.sa_pub.clone()).into_iter().collect(),
             client_cas: BTreeSet::from(["kubernetes-ca".to_owned()]),
+            administrators: BTreeSet::new(),
         }
     }
 

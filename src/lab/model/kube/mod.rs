@@ -37,6 +37,8 @@ pub struct Context {
     pub token_keys: Vec<String>,
     /// Common names of the certificate authorities whose client certificates are accepted.
     pub client_cas: BTreeSet<String>,
+    /// Names of users whom an authorizer beside RBAC lets do everything, as MKE 3's own does with its administrators.
+    pub administrators: BTreeSet<String>,
 }
 
 /// Why a request was not done, as the server's `Status` says.

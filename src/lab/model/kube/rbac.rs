@@ -1,7 +1,7 @@
 //! Who may do what: Roles, ClusterRoles and their bindings.
 
-use super::{Api, field, name, text};
-use serde_json::Value;
+use super::{Api, Refusal, field, name, text};
+use serde_json::{Value, json};
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,10 +91,20 @@ fn allows(rule: &Value, ask: &Ask) -> bool {
     names && lists(rule, "apiGroups", &ask.group) && lists(rule, "resources", &ask.resource)
 }
 
+fn invalid(why: &str) -> Refusal {
+    Refusal::new(
+        422,
+        "Invalid",
+        format!("The SubjectAccessReview \"\" is invalid: {why}"),
+    )
+}
+
 impl Api<'_> {
     /// Whether RBAC lets somebody do something.
     pub fn allows(&self, user: &User, ask: &Ask) -> bool {
-        if user.groups.iter().any(|group| group == "system:masters") {
+        if user.groups.iter().any(|group| group == "system:masters")
+            || self.context.administrators.contains(&user.name)
+        {
             return true;
         }
         self.all("clusterrolebindings")
@@ -106,6 +116,53 @@ impl Api<'_> {
                     .iter()
                     .filter(|binding| text(binding, &["metadata", "namespace"]) == ask.namespace)
                     .any(|binding| self.binds(binding, &ask.namespace, user, ask)))
+    }
+
+    /// Answers a SubjectAccessReview, which nothing keeps.
+    ///
+    /// # Errors
+    /// When it asks about nobody or nothing.
+    pub fn review(&self, mut review: Value) -> Result<Value, Refusal> {
+        let spec = &review["spec"];
+        let list = |value: &Value| -> Vec<String> {
+            let texts = value.as_array().into_iter().flatten();
+            texts.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let user = User {
+            name: text(spec, &["user"]).to_owned(),
+            groups: list(&spec["groups"]),
+        };
+        let about = |key| text(spec, &["resourceAttributes", key]).to_owned();
+        let mut ask = Ask {
+            verb: about("verb"),
+            group: about("group"),
+            resource: about("resource"),
+            namespace: about("namespace"),
+            name: about("name"),
+            path: String::new(),
+        };
+        if let Some(path) = field(spec, &["nonResourceAttributes", "path"]).and_then(Value::as_str) {
+            ask.path = path.to_owned();
+            ask.verb = text(spec, &["nonResourceAttributes", "verb"]).to_owned();
+        } else if field(spec, &["resourceAttributes"]).is_none() {
+            return Err(invalid(
+                "spec.resourceAttributes: exactly one of nonResourceAttributes or resourceAttributes must be specified",
+            ));
+        }
+        if user.name.is_empty() && user.groups.is_empty() {
+            return Err(invalid(
+                "spec.user: at least one of user or group must be specified",
+            ));
+        }
+        if review["metadata"]
+            .as_object()
+            .is_some_and(|metadata| !metadata.is_empty())
+        {
+            return Err(invalid("metadata: must be empty"));
+        }
+        let allowed = self.allows(&user, &ask);
+        review["status"] = json!({"allowed": allowed});
+        Ok(review)
     }
 
     fn binds(&self, binding: &Value, namespace: &str, user: &User, ask: &Ask) -> bool {

@@ -6,6 +6,7 @@ mod kube;
 mod pki;
 mod start;
 
+pub(crate) use start::POD;
 pub(super) use start::{catch_up, start, stop};
 
 use super::args::{Flag, Parsed, parse};

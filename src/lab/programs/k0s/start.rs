@@ -18,7 +18,7 @@ const RESTART: u64 = 4;
 const BINARY: &str = "/usr/local/bin/k0s";
 
 /// Mounts the volume of a pod, starts what runs in it, and above that its shim, unless they are there.
-const POD: &str = r#"
+pub(crate) const POD: &str = r#"
 volume=$1/pods/of-k0s/volumes/kubernetes.io~projected/token
 grep -q " $volume " /proc/self/mountinfo || { mkdir -p "$volume" && mount -t tmpfs tmpfs "$volume"; } || exit 1
 mkdir -p /run/k0s || exit 1

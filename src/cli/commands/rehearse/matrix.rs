@@ -1,0 +1,500 @@
+//! `--all-faults`: each case is one fault at one action, begun in a copy of the simulated cluster as it is before that
+//! action, and followed until the cluster is either where an undisturbed run would have it or as it was at first.
+
+use super::fault::{self, Wanted};
+use super::{TICK, compare, lab_error};
+use crate::apply::control::{Control, Policy};
+use crate::apply::engine::{Direction, Limits};
+use crate::apply::events::Events;
+use crate::apply::journal::{Journal, MemoryStore, Record, decode};
+use crate::apply::remote::{Parts, Remote};
+use crate::apply::runner::{Settings, Token};
+use crate::apply::{ActionCall, ActionEnd, Executor, Fut, Outcome, Reason, RunResult, Secret, Setup, Verb};
+use crate::cli::Env;
+use crate::cli::error::CliError;
+use crate::cli::log::Level;
+use crate::cli::run::{self, LocalOperator, State, WallClock, seconds_since_1970};
+use crate::lab::fault::FaultKind;
+use crate::lab::{Lab, Picture};
+use crate::model::{Plan, Role, Step};
+use crate::options::FailurePolicy;
+use crate::ssh::pool::{Limits as PoolLimits, Pool};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Everything that cases have in common.
+pub struct Matrix<'a> {
+    /// Where progress is told.
+    pub env: &'a Env,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Files of its assets.
+    pub assets: BTreeMap<String, PathBuf>,
+    /// Its secrets.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Prefixes of keys that are not compared.
+    pub passing: Vec<String>,
+    /// Where runs keep what they keep.
+    pub work: &'a Path,
+    /// Runs so far: each has a number of its own, and hosts refuse lower ones.
+    pub numbers: AtomicU64,
+}
+
+/// What became of one case.
+pub struct Row {
+    /// Stage of the action.
+    pub stage: String,
+    /// Action.
+    pub action: String,
+    /// Fault.
+    pub kind: FaultKind,
+    /// How it went, in words.
+    pub how: String,
+    /// What is against the promises; empty when nothing is.
+    pub wrong: Vec<String>,
+    /// How long it took.
+    pub seconds: u64,
+    /// The cluster at the end of the stage, when the run went on.
+    picture: Option<Picture>,
+}
+
+/// Cases of a plan: every step on one of its hosts, in every way that it can go wrong. Which host, the seed decides.
+pub fn cases(plan: &Plan, seed: u64, sample: Option<usize>) -> Vec<Wanted> {
+    let mut random = seed;
+    let mut all = Vec::new();
+    for step in &plan.spec.steps {
+        let actions: Vec<_> = plan
+            .spec
+            .actions
+            .iter()
+            .filter(|action| action.step == step.id)
+            .collect();
+        for kind in FaultKind::ALL {
+            let at = below(&mut random, actions.len());
+            let wanted = actions
+                .get(at)
+                .and_then(|action| fault::of(plan, action, kind))
+                .filter(|wanted| applies(plan, step, wanted));
+            all.extend(wanted);
+        }
+    }
+    let Some(most) = sample else { return all };
+    for at in 0..most.min(all.len()) {
+        let other = at + below(&mut random, all.len() - at);
+        all.swap(at, other);
+    }
+    all.truncate(most);
+    all
+}
+
+fn applies(plan: &Plan, step: &Step, wanted: &Wanted) -> bool {
+    match wanted.fault.kind {
+        FaultKind::WrongOutput => !step.outputs.is_empty(),
+        FaultKind::EtcdLost => plan
+            .spec
+            .hosts
+            .iter()
+            .any(|host| host.id == wanted.fault.host && host.role == Some(Role::Manager)),
+        _ => true,
+    }
+}
+
+/// A number below `end`, 0 when there is none: splitmix64, so that a seed means the same everywhere.
+fn below(state: &mut u64, end: usize) -> usize {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^= z >> 31;
+    match u64::try_from(end) {
+        Ok(end) if end > 0 => usize::try_from(z % end).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Executes, but for some actions, which wait for what is tried with them first.
+struct Held {
+    inner: Arc<Remote>,
+    holds: BTreeSet<String>,
+    held: Mutex<Vec<String>>,
+}
+
+impl Executor for Held {
+    fn execute<'a>(&'a self, call: &'a ActionCall) -> Fut<'a, ActionEnd> {
+        if call.verb == Verb::Run && self.holds.contains(call.id()) {
+            self.held
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(call.id().to_owned());
+            let reason = Reason {
+                untouched: true,
+                ..Reason::new("it waits for its cases")
+            };
+            return Box::pin(std::future::ready(ActionEnd::Failed(reason)));
+        }
+        self.inner.execute(call)
+    }
+
+    fn cancel<'a>(&'a self, call: &'a ActionCall) -> Fut<'a, ()> {
+        self.inner.cancel(call)
+    }
+}
+
+/// One run in a lab.
+struct Way<'a> {
+    direction: Direction,
+    until: Option<&'a str>,
+    holds: BTreeSet<String>,
+    limits: Limits,
+    policy: Policy,
+    home: &'a Path,
+}
+
+impl Matrix<'_> {
+    /// Runs cases, two at a time.
+    ///
+    /// # Errors
+    ///
+    /// When the lab cannot be had, or the undisturbed run does not come to its end: then nothing can be said.
+    pub async fn run(&self, lab: &Lab, cases: Vec<Wanted>) -> Result<Vec<Row>, CliError> {
+        let before = Picture::of(lab, &self.passing).map_err(|error| lab_error(&error))?;
+        let home = self.work.join("undisturbed");
+        let mut records = Vec::new();
+        let mut rows: Vec<Row> = Vec::new();
+        let mut remaining = cases;
+        let count = remaining.len();
+        for stage in &self.plan.spec.stages {
+            loop {
+                if remaining.is_empty() && rows.iter().all(|row| row.picture.is_none()) {
+                    return Ok(rows);
+                }
+                let way = Way {
+                    direction: Direction::Forward,
+                    until: Some(&stage.id),
+                    holds: remaining.iter().map(|wanted| wanted.action.clone()).collect(),
+                    limits: Limits::default(),
+                    policy: Policy {
+                        on_failure: FailurePolicy::Pause,
+                        ..Policy::of(&self.plan.spec)
+                    },
+                    home: &home,
+                };
+                let ticking = async {
+                    loop {
+                        tokio::time::sleep(TICK).await;
+                        lab.tick();
+                    }
+                };
+                // Time stands still while cases run: they begin where the run stopped.
+                let (result, held) = tokio::select! {
+                    ended = self.go(lab, way, &mut records) => ended?,
+                    () = ticking => continue,
+                };
+                if held.is_empty() {
+                    if !matches!(result.outcome, Outcome::Gate(_) | Outcome::Done) {
+                        return Err(CliError::bug(format!(
+                            "the undisturbed run ended as {} in the stage {}: {:?}",
+                            result.outcome.name(),
+                            stage.id,
+                            result.failures
+                        )));
+                    }
+                    break;
+                }
+                let (now, later): (Vec<Wanted>, Vec<Wanted>) =
+                    remaining.into_iter().partition(|it| held.contains(&it.action));
+                remaining = later;
+                for pair in now.chunks(2) {
+                    match pair {
+                        [one, two] => {
+                            let (one, two) = tokio::join!(
+                                self.case(lab, &records, one, &stage.id, &before),
+                                self.case(lab, &records, two, &stage.id, &before)
+                            );
+                            rows.extend([one?, two?]);
+                        }
+                        _ => {
+                            for one in pair {
+                                rows.push(self.case(lab, &records, one, &stage.id, &before).await?);
+                            }
+                        }
+                    }
+                    let from = rows.len() - pair.len();
+                    for row in &rows[from..] {
+                        let level = if row.wrong.is_empty() {
+                            Level::Info
+                        } else {
+                            Level::Error
+                        };
+                        let text = format!("{}:{}: {} in {} s", row.action, row.kind, row.how, row.seconds);
+                        self.env.log(level, &format!("[{}/{count}] {text}", rows.len()));
+                        for wrong in &row.wrong {
+                            self.env.log(level, &format!("| {wrong}"));
+                        }
+                    }
+                }
+            }
+            let end = Picture::of(lab, &self.passing).map_err(|error| lab_error(&error))?;
+            for row in rows.iter_mut().filter(|row| row.stage == stage.id) {
+                if let Some(picture) = row.picture.take() {
+                    let found = end.differences(&picture);
+                    row.wrong.extend(found.iter().map(ToString::to_string));
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// One run: what it came to, and what was held. Its records are added.
+    async fn go(
+        &self,
+        lab: &Lab,
+        way: Way<'_>,
+        records: &mut Vec<Record>,
+    ) -> Result<(RunResult, Vec<String>), CliError> {
+        let spec = Arc::new(self.plan.spec.clone());
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        // Each run has a directory of its own: its journal is in memory.
+        let state = State::open(
+            &way.home.join(format!("run-{number}")),
+            &self.plan.digest,
+            run::Earlier::None,
+        )?;
+        let operator = LocalOperator {
+            assets: self.assets.clone(),
+            ..LocalOperator::new(&state, way.home.join("mke"), None)
+        };
+        let transport = lab
+            .transport(Arc::new(seconds_since_1970))
+            .map_err(|error| lab_error(&error))?;
+        let pool = Pool::new(transport, PoolLimits::default());
+        let remote = Arc::new(Remote::new(Parts {
+            spec: spec.clone(),
+            digest: self.plan.digest.clone(),
+            pool: pool.clone(),
+            settings: Settings {
+                poll: "0.05".to_owned(),
+                grace_s: 2,
+                ..Settings::default()
+            },
+            token: Token::new(number).ok_or_else(|| CliError::bug("too many runs"))?,
+            operator: Arc::new(operator),
+            log: Arc::new(state.host_log()),
+            secrets: self.secrets.clone(),
+        }));
+        let executor = Arc::new(Held {
+            inner: remote,
+            holds: way.holds,
+            held: Mutex::default(),
+        });
+        let store = MemoryStore::default();
+        let result = crate::apply::run(Setup {
+            spec,
+            digest: self.plan.digest.clone(),
+            executor: executor.clone(),
+            journal: Journal::new(Box::new(store.clone())),
+            earlier: records.clone(),
+            events: Events::new(
+                format!("run-{number}"),
+                Arc::new(WallClock::since(Instant::now())),
+                Vec::new(),
+            ),
+            control: Control::none(),
+            secrets: self.secrets.clone(),
+            width: self.plan.spec.estimate.width.max(1),
+            until: way.until.map(str::to_owned),
+            policy: way.policy,
+            direction: way.direction,
+            limits: way.limits,
+        })
+        .await
+        .map_err(|error| CliError::bug(error.to_string()))?;
+        pool.close().await;
+        let decoded = decode(&store.bytes()).map_err(|error| CliError::bug(error.to_string()))?;
+        records.extend(decoded.records);
+        let held = executor
+            .held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        Ok((result, held))
+    }
+
+    async fn case(
+        &self,
+        base: &Lab,
+        records: &[Record],
+        wanted: &Wanted,
+        stage: &str,
+        before: &Picture,
+    ) -> Result<Row, CliError> {
+        let kind = wanted.fault.kind;
+        let lab = base.copy(Some(TICK)).await.map_err(|error| lab_error(&error))?;
+        lab.arm(wanted.fault.clone()).map_err(|error| lab_error(&error))?;
+        let name = format!("{}-{kind}", wanted.action.replace('/', "-"));
+        let home = self.work.join(name);
+        let mut records = records.to_vec();
+        let mut row = Row {
+            stage: stage.to_owned(),
+            action: wanted.action.clone(),
+            kind,
+            how: String::new(),
+            wrong: Vec::new(),
+            seconds: 0,
+            picture: None,
+        };
+        let began = Instant::now();
+        let limits = Limits {
+            retry_first: Duration::from_secs(1),
+            ..super::limits(std::slice::from_ref(wanted))
+        };
+        let way = |direction| Way {
+            direction,
+            until: Some(stage),
+            holds: BTreeSet::new(),
+            limits,
+            policy: Policy::of(&self.plan.spec),
+            home: &home,
+        };
+        let (result, _) = self.go(&lab, way(Direction::Forward), &mut records).await?;
+        row.seconds = began.elapsed().as_secs();
+        if lab.struck() == 0 {
+            row.wrong
+                .push("the fault did not come: its action was not run".to_owned());
+        }
+        let went_on = matches!(result.outcome, Outcome::Gate(_) | Outcome::Done);
+        if matches!(kind, FaultKind::Drop | FaultKind::Gone) && !went_on {
+            // What is lost for seconds is waited for.
+            row.wrong.push(failed("run", &result.outcome, &result));
+        }
+        lab.calm().await;
+        let crossed = result.book.crossed(&self.plan.spec);
+        match &result.outcome {
+            Outcome::RolledBack => {
+                row.how = "rolled back".to_owned();
+                self.compared(&lab, before, &mut row).await?;
+            }
+            Outcome::NothingChanged => {
+                row.how = "ended before any change".to_owned();
+                self.compared(&lab, before, &mut row).await?;
+            }
+            Outcome::Gate(_) | Outcome::Done if result.left_out.is_empty() => {
+                row.how = "went on".to_owned();
+                row.picture = Some(Picture::of(&lab, &self.passing).map_err(|error| lab_error(&error))?);
+            }
+            Outcome::Gate(_) | Outcome::Done => {
+                let hosts: Vec<&str> = result.left_out.iter().map(String::as_str).collect();
+                row.how = format!("went on without {}", hosts.join(", "));
+            }
+            Outcome::Paused => {
+                row.how = "paused".to_owned();
+                if !crossed.users_wrote && !matches!(stage, "platform" | "verify" | "commit") {
+                    row.wrong
+                        .push("it paused where it should have gone back".to_owned());
+                }
+                let (again, _) = self.go(&lab, way(Direction::Forward), &mut records).await?;
+                match &again.outcome {
+                    Outcome::Gate(_) | Outcome::Done => row.how.push_str(", went on when resumed"),
+                    other => row.wrong.push(failed("resumed", other, &again)),
+                }
+            }
+            Outcome::Undecided | Outcome::Detached => {
+                row.how = "left to a person".to_owned();
+                // What is not reachable, runs on or cannot write is not to be decided by a program.
+                let may = matches!(kind, FaultKind::Lost | FaultKind::DiskFull)
+                    || kind == FaultKind::Hang && wanted.uninterruptible;
+                if !may {
+                    row.wrong.push(failed("run", &result.outcome, &result));
+                }
+                if wanted.uninterruptible && kind == FaultKind::Hang {
+                    lab.end_scripts(&wanted.fault.host).await;
+                }
+                let direction = match crossed.no_return {
+                    true => Direction::Forward,
+                    false => Direction::Back,
+                };
+                let (again, _) = self.go(&lab, way(direction), &mut records).await?;
+                match &again.outcome {
+                    Outcome::RolledBack => {
+                        row.how.push_str(", rolled back on request");
+                        self.compared(&lab, before, &mut row).await?;
+                    }
+                    Outcome::Gate(_) | Outcome::Done => row.how.push_str(", went on when resumed"),
+                    other => row.wrong.push(failed("taken up", other, &again)),
+                }
+            }
+        }
+        for call in &lab.state().unmodelled {
+            row.wrong.push(format!("not simulated: {call}"));
+        }
+        Ok(row)
+    }
+
+    async fn compared(&self, lab: &Lab, before: &Picture, row: &mut Row) -> Result<(), CliError> {
+        let found = compare::differences(lab, before, &self.passing)
+            .await
+            .map_err(|error| lab_error(&error))?;
+        if found.is_empty() {
+            row.how.push_str(", as before");
+        }
+        row.wrong.extend(found.iter().map(ToString::to_string));
+        Ok(())
+    }
+}
+
+fn failed(what: &str, outcome: &Outcome, result: &RunResult) -> String {
+    let failures: Vec<String> = result
+        .failures
+        .iter()
+        .take(3)
+        .map(|failure| format!("{} {}", failure.action, failure.reason))
+        .collect();
+    format!("{what}, it ended as {}: {}", outcome.name(), failures.join("; "))
+}
+
+/// The table, as a document.
+pub fn document(rows: &[Row], seed: u64, sample: Option<usize>, whole: usize) -> String {
+    let mut text = String::from(HEADER);
+    let good = rows.iter().filter(|row| row.wrong.is_empty()).count();
+    let share = match sample {
+        Some(_) => format!("a sample of {} of {whole} cases, seed {seed}", rows.len()),
+        None => format!("all {whole} cases, seed {seed}"),
+    };
+    text.push_str(&format!(
+        "This table: {share}; {good} ended as they should, {} did not.\n\n",
+        rows.len() - good
+    ));
+    text.push_str("| stage | action | fault | how it ended | seconds |\n| --- | --- | --- | --- | --- |\n");
+    for row in rows {
+        let how = match row.wrong.as_slice() {
+            [] => row.how.clone(),
+            wrong => format!("**{}**: {}", row.how, wrong.join("; ").replace('|', "/")),
+        };
+        text.push_str(&format!(
+            "| {} | {} | {} | {how} | {} |\n",
+            row.stage, row.action, row.kind, row.seconds
+        ));
+    }
+    text.push_str("\n## The faults\n\n| fault | what happens |\n| --- | --- |\n");
+    for kind in FaultKind::ALL {
+        text.push_str(&format!("| {kind} | {} |\n", kind.about()));
+    }
+    text
+}
+
+const HEADER: &str = "# Reliability\n\n\
+Made by `mkectl rehearse --all-faults`: one fault at one action, each case from a copy of the simulated cluster as it is\n\
+before that action.\n\n\
+What is real here: the plan, the engine, the SSH client, the runner and every script of the plan, byte for byte; processes,\n\
+signals, files, mounts and a full disk, on hosts with roots of their own. What is simulated: Docker, systemd, k0s, etcd,\n\
+kubectl and the network between hosts, around one model of the cluster; a restart of a host is one in order; the clock is\n\
+that of the programs that ask `date`; seconds are those of the machine that made the table. No real host was harmed, and\n\
+none was tried.\n\n\
+*Rolled back, as before*: containers, services, nodes, volumes, files, units and the keys of etcd (key, value, revision, less\n\
+the prefixes in `plans/upgrade/mke3-objects.yaml`) are what they were before the run. *Went on*: the run came to the end of\n\
+the stage, and the cluster is what it is there after an undisturbed run. *Paused, went on when resumed*: the policy does not\n\
+choose by itself to lose what users wrote; `apply --resume` came to the end of the stage. *Left to a person*: a host that is\n\
+not there, or an action that must not be interrupted; then the host is back, and `rollback` does the rest.\n\n";

@@ -1,0 +1,247 @@
+//! What a cluster is like, as far as an upgrade that was undone must have left it: by class, and without what differs by
+//! nature, such as ids, times and what pods are called after a restart.
+
+use super::error::LabError;
+use super::model::kube;
+use super::{Change, Lab};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Containers by host, name, image, whether they run and when they start again.
+    Containers,
+    /// Services of the swarm by name, image, number and placement.
+    Services,
+    /// Nodes of the swarm, and whether those of Kubernetes are Ready.
+    Nodes,
+    /// Content of Docker volumes.
+    Volumes,
+    /// Content, owner and mode of all other files, and accounts.
+    Files,
+    /// Units by whether they run and start at boot.
+    Units,
+    /// Keys of MKE 3's etcd: key, value, and revision of the last change.
+    Keys,
+}
+
+impl Class {
+    /// All, in the order in which they are told.
+    pub const ALL: [Class; 7] = [
+        Class::Containers,
+        Class::Services,
+        Class::Nodes,
+        Class::Volumes,
+        Class::Files,
+        Class::Units,
+        Class::Keys,
+    ];
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Class::Containers => "containers",
+            Class::Services => "services",
+            Class::Nodes => "nodes",
+            Class::Volumes => "volumes",
+            Class::Files => "files",
+            Class::Units => "units",
+            Class::Keys => "etcd keys",
+        })
+    }
+}
+
+/// A cluster at some moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    lines: BTreeMap<(Class, String), String>,
+}
+
+/// Something that is other than it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What kind of thing.
+    pub class: Class,
+    /// Its name, with its host where it has one.
+    pub name: String,
+    /// What it was; none when it was not there.
+    pub before: Option<String>,
+    /// What it is; none when it is not there.
+    pub after: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = |text: &Option<String>| text.clone().unwrap_or_else(|| "not there".to_owned());
+        let (before, after) = (side(&self.before), side(&self.after));
+        write!(f, "{} {}: {before} → {after}", self.class, self.name)
+    }
+}
+
+/// Where files of a host may differ after a rollback, by what they begin with: mkectl's own directory, what lives in
+/// memory, what the container engine writes by itself, and logs.
+const FREE: &[&str] = &[
+    "/var/lib/mkectl",
+    "/run",
+    "/var/log",
+    "/var/lib/docker/overlay2",
+    "/var/lib/docker/containers",
+    "/usr/local/sbin",
+];
+
+/// What is added to names that were moved aside.
+const ASIDE: &str = ".mkectl-";
+
+/// Accounts that k0s makes. They stay: what was moved aside belongs to them.
+const OF_K0S: [&str; 5] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-scheduler",
+    "konnectivity-server",
+    "keepalived",
+];
+
+/// Files in which those stand.
+const ACCOUNTS: [&str; 4] = ["/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"];
+
+impl Picture {
+    /// The cluster of a lab as it is now. Keys of etcd that begin with one of `passing` come and go by themselves.
+    ///
+    /// # Errors
+    /// When a host has ended or its files cannot be read.
+    pub fn of(lab: &Lab, passing: &[String]) -> Result<Picture, LabError> {
+        let mut lines = BTreeMap::new();
+        for host in lab.hosts.keys() {
+            files(lab, host, &mut lines)?;
+        }
+        let state = lab.state();
+        for known in state.hosts.values() {
+            let host = &known.name;
+            for one in known.containers.values() {
+                let runs = if one.is_running() { "running" } else { "stopped" };
+                // Containers of pods are made anew, and what has ended may have been removed. A task that starts again is
+                // another one of the same service.
+                let name = match one.is_pod() {
+                    true if !one.is_running() => continue,
+                    true => one.name.rsplit_once('_').map_or("", |(name, _)| name),
+                    false if one.labels.contains_key("com.docker.swarm.task.id") => {
+                        one.name.rsplit_once('.').map_or("", |(name, _)| name)
+                    }
+                    false => one.name.as_str(),
+                };
+                lines.insert(
+                    (Class::Containers, format!("{host} {name}")),
+                    format!("{} {runs}, restart {}", one.image, one.restart.name),
+                );
+            }
+            for unit in known.units.values() {
+                lines.insert(
+                    (Class::Units, format!("{host} {}", unit.name)),
+                    format!("{} {}", unit.active.word(), unit.enablement.word()),
+                );
+            }
+        }
+        for service in state.swarm.services.values() {
+            lines.insert(
+                (Class::Services, service.name.clone()),
+                format!("{} {:?} {:?}", service.image, service.mode, service.constraints),
+            );
+        }
+        for node in state.swarm.nodes.values() {
+            lines.insert(
+                (Class::Nodes, format!("swarm {}", node.hostname)),
+                format!("{:?} {} {:?}", node.role, node.availability, node.labels),
+            );
+        }
+        for (key, entry) in state.etcd.store.range("/") {
+            if let Some(name) = key.strip_prefix("/registry/minions/")
+                && let Some(node) = entry.value()
+            {
+                let ready = if kube::condition(node, "Ready") {
+                    "Ready"
+                } else {
+                    "NotReady"
+                };
+                lines.insert((Class::Nodes, format!("Kubernetes {name}")), ready.to_owned());
+            }
+            if passing.iter().any(|prefix| key.starts_with(prefix.as_str())) {
+                continue;
+            }
+            let value = super::model::id(&String::from_utf8_lossy(&entry.bytes));
+            lines.insert(
+                (Class::Keys, key.to_owned()),
+                format!("{} at revision {}", &value[..12], entry.modified),
+            );
+        }
+        Ok(Picture { lines })
+    }
+
+    /// How many things of a class there are.
+    pub fn count(&self, class: Class) -> usize {
+        self.lines.keys().filter(|(of, _)| *of == class).count()
+    }
+
+    /// What is other later, sorted by class and name.
+    pub fn differences(&self, later: &Picture) -> Vec<Difference> {
+        let names: BTreeSet<&(Class, String)> = self.lines.keys().chain(later.lines.keys()).collect();
+        names
+            .into_iter()
+            .filter(|name| self.lines.get(*name) != later.lines.get(*name))
+            .map(|name| Difference {
+                class: name.0,
+                name: name.1.clone(),
+                before: self.lines.get(name).cloned(),
+                after: later.lines.get(name).cloned(),
+            })
+            .collect()
+    }
+}
+
+fn files(lab: &Lab, host: &str, lines: &mut BTreeMap<(Class, String), String>) -> Result<(), LabError> {
+    let changes = lab.changes(host)?;
+    for change in &changes {
+        let path = &change.path;
+        let free = FREE
+            .iter()
+            .any(|free| path.starts_with(free) || free.starts_with(path.as_str()));
+        if free || path.contains(ASIDE) || holds_only_aside(&changes, path) {
+            continue;
+        }
+        if ACCOUNTS.contains(&path.as_str()) {
+            // A copy of the file as it was is compared line by line, without the accounts that stay.
+            continue;
+        }
+        let class = if path.contains("/docker/volumes/") {
+            Class::Volumes
+        } else {
+            Class::Files
+        };
+        lines.insert((class, format!("{host} {path}")), format!("{:?}", change.kind));
+    }
+    let view = lab.host(host)?.sandbox.entry().view();
+    for path in ACCOUNTS {
+        // Not every host has all of them.
+        let text = std::fs::read_to_string(view.join(path.trim_start_matches('/'))).unwrap_or_default();
+        let kept: Vec<&str> = text
+            .lines()
+            .filter(|line| !OF_K0S.contains(&line.split(':').next().unwrap_or_default()))
+            .collect();
+        lines.insert(
+            (Class::Files, format!("{host} {path}")),
+            format!("accounts {}", &super::model::id(&kept.join("\n"))[..12]),
+        );
+    }
+    Ok(())
+}
+
+/// A directory that was made, and holds nothing but what was moved aside.
+fn holds_only_aside(changes: &[Change], path: &str) -> bool {
+    let below = format!("{path}/");
+    let mut held = changes
+        .iter()
+        .filter(|other| other.path.starts_with(&below))
+        .peekable();
+    held.peek().is_some() && held.all(|other| other.path.contains(ASIDE))
+}
