@@ -7,10 +7,10 @@ use clap::Args;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Live cluster")]
 pub struct LiveArgs {
-    /// Read what no file gives from the live cluster
+    /// Read what no file gives from the live cluster; every option below implies it
     #[arg(long)]
     pub live: bool,
-    /// Administrator of MKE 3 [default: admin]; implies --live
+    /// Administrator of MKE 3 [default: admin]
     #[arg(long, value_name = "NAME")]
     pub mke3_admin_username: Option<String>,
     /// His password. Others on this machine can see it here: better set MKECTL_MKE3_ADMIN_PASSWORD, give a file, or be asked

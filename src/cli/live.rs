@@ -15,11 +15,15 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Where the password may be, besides arguments.
 const PASSWORD: &str = "MKECTL_MKE3_ADMIN_PASSWORD";
 /// Hosts that are asked for the CA before it is given up.
 const ASKED: usize = 10;
+/// How long a host may take to tell it. Connecting has limits of its own.
+const FETCH: Duration = Duration::from_secs(30);
 
 /// What was read live; what a file gave is not here.
 #[derive(Debug, Default)]
@@ -58,6 +62,9 @@ pub fn is_wanted(args: &LiveArgs) -> bool {
         || args.mke3_admin_username.is_some()
         || args.mke3_admin_password.is_some()
         || args.mke3_admin_password_file.is_some()
+        || args.mke3_external_address.is_some()
+        || args.mke3_ca_file.is_some()
+        || args.record.is_some()
 }
 
 /// The administrator.
@@ -244,7 +251,12 @@ async fn fetched_ca(env: &Env, ask: &Ask<'_>) -> Result<Vec<u8>, CliError> {
                 continue;
             }
         };
-        let found = ca::fetch(&*session, &host.user).await;
+        let Ok(found) = timeout(FETCH, ca::fetch(&*session, &host.user)).await else {
+            input = false;
+            let seconds = FETCH.as_secs();
+            reasons.push(format!("{}: it did not answer within {seconds} s", host.id));
+            continue;
+        };
         session.close().await;
         match found {
             Ok(found) if found.manager => {

@@ -13,6 +13,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 const PASSWORD: &str = "poison-password";
 
@@ -331,6 +332,19 @@ fn each_fault_has_its_exit_code_and_leaves_stdout_empty() {
         &["the connection ended before the answer did (tried 5 times)"],
     );
     drop(desk.runtime.enter());
+}
+
+/// A host that takes the connection and then says nothing holds nobody up for long.
+#[test]
+fn a_host_that_hangs_is_given_up() {
+    let desk = Desk::new("manager-01", "three-managers");
+    desk.lab.server("manager-01").unwrap().freeze(true);
+    let began = Instant::now();
+    let out = desk.live(&["plan", "--live"]);
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(15), "{said}");
+    assert!(said.contains("no host gives the CA of the cluster"), "{said}");
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -33,7 +33,14 @@ pub fn read_live(env: &Env, args: &PlanArgs) -> Result<Given, CliError> {
         config: args.mke3_config.is_none(),
         accounts: args.accounts.is_none(),
     };
-    if !live::is_wanted(&args.live) || want == Want::default() {
+    if !live::is_wanted(&args.live) {
+        return Ok(Given::default());
+    }
+    if want == Want::default() {
+        env.log(
+            Level::Info,
+            "files give configuration and accounts, so nothing is read live",
+        );
         return Ok(Given::default());
     }
     // What can be refused without asking anybody is refused first.
