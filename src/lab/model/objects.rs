@@ -110,6 +110,17 @@ impl State {
 }
 
 impl State {
+    /// Makes an object in MKE 3's Kubernetes; one that is there already stays as it is.
+    pub(crate) fn create_mke3(&mut self, object: Value) -> Result<(), String> {
+        let context = self.mke3_context();
+        let mut api = Api::new(&mut self.etcd.store, &context);
+        match api.create(object, MANAGER) {
+            Ok(_) => Ok(()),
+            Err(refusal) if refusal.code == 409 => Ok(()),
+            Err(refusal) => Err(refusal.message),
+        }
+    }
+
     /// Objects of MKE 3's Kubernetes, of all namespaces.
     pub(crate) fn list_mke3(&mut self, plural: &str) -> Vec<Value> {
         let context = self.mke3_context();
