@@ -100,7 +100,7 @@ impl OpenSsh {
         put(
             "/etc/sudoers",
             "440",
-            b"root ALL=(ALL) ALL\ndeploy ALL=(ALL) NOPASSWD: ALL\n",
+            b"Defaults secure_path=\"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"\nroot ALL=(ALL) ALL\ndeploy ALL=(ALL) NOPASSWD: ALL\n",
         );
         put("/etc/pam.d/sudo", "644", b"auth sufficient pam_permit.so\naccount sufficient pam_permit.so\nsession optional pam_permit.so\n");
         let accounts = format!(
