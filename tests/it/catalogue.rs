@@ -296,18 +296,25 @@ fn the_lists_of_mke3_hold_exact_names_only() {
     let load = |text: &str| Mke3Objects::load(&Bundle::from_files([("mke3-objects.yaml", text)]));
     let wrong = |text: &str| load(text).unwrap_err().to_string();
     assert_eq!(
-        wrong("schema: 1\nobjects: []\nvolumes:\n  - \"ucp-*\"\npassing: []\n"),
-        "plans/upgrade/mke3-objects.yaml:4: \"ucp-*\" is not the name of a volume; write exact names, no globs"
+        wrong("schema: 1\npassing: []\nobjects: []\nvolumes:\n  - \"ucp-*\"\n"),
+        "plans/upgrade/mke3-objects.yaml:5: \"ucp-*\" is not the name of a volume; write exact names, no globs"
     );
     assert!(
-        wrong("schema: 1\nobjects: [calico]\nvolumes: []\npassing: []\n")
+        wrong("schema: 1\npassing: []\nobjects: [calico]\nvolumes: []\n")
             .contains("is not resource/namespace/name")
     );
     assert!(
-        wrong("schema: 1\nobjects: [ippools.crd.projectcalico.org/x/y]\nvolumes: []\npassing: []\n")
+        wrong("schema: 1\npassing: []\nobjects: [ippools.crd.projectcalico.org/x/y]\nvolumes: []\n")
             .contains("is of a kind that is never removed")
     );
-    assert!(wrong("schema: 1\nobjects: []\nvolumes: [a, a]\npassing: []\n").contains("stands twice"));
+    assert!(wrong("schema: 1\npassing: []\nobjects: []\nvolumes: [a, a]\n").contains("stands twice"));
+    for prefix in ["/registry/", "/registry/events", "events/", "/"] {
+        let text = format!("schema: 1\nobjects: []\nvolumes: []\npassing: [{prefix}]\n");
+        assert!(
+            wrong(&text).contains("is not a prefix of keys of one kind"),
+            "{prefix}"
+        );
+    }
 }
 
 proptest! {
