@@ -10,7 +10,6 @@ use crate::source::facts::Facts;
 use crate::source::hosts::Hosts;
 use crate::source::{JoinedHost, join};
 use crate::ssh::Transport;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -293,20 +292,12 @@ async fn fetched_ca(env: &Env, ask: &Ask<'_>) -> Result<Vec<u8>, CliError> {
 /// A host as the transport takes it.
 fn row(host: &JoinedHost<'_>) -> Host {
     Host {
-        id: host.id.clone(),
         role: host.role,
-        address: host.entry.address.clone(),
-        port: host.entry.port,
-        user: host.entry.user.clone(),
-        key_path: host.entry.key_path.clone(),
-        bastion: host.entry.bastion.clone(),
         host_keys: host
             .facts
             .map(|facts| facts.host_keys.clone())
             .unwrap_or_default(),
-        machine_id: String::new(),
-        fields: BTreeMap::new(),
-        facts: BTreeMap::new(),
+        ..host.entry.host(&host.id)
     }
 }
 

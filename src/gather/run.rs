@@ -75,19 +75,7 @@ impl Gathered {
 
 /// The host of an entry, to connect to: nothing about it is pinned yet. Its id is its address.
 pub fn reachable(_: usize, entry: &HostEntry) -> model::Host {
-    model::Host {
-        id: entry.address.clone(),
-        role: entry.role,
-        address: entry.address.clone(),
-        port: entry.port,
-        user: entry.user.clone(),
-        key_path: entry.key_path.clone(),
-        bastion: entry.bastion.clone(),
-        host_keys: Vec::new(),
-        machine_id: String::new(),
-        fields: std::collections::BTreeMap::new(),
-        facts: std::collections::BTreeMap::new(),
-    }
+    entry.host(&entry.address)
 }
 
 /// Reads facts about all hosts of hosts.yaml, and through a manager about the cluster. `place` says how a host is

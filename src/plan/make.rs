@@ -354,13 +354,7 @@ fn host_rows(hosts: &[JoinedHost<'_>], graph: &mut Graph, converted: &Converted)
                 .unwrap_or_default();
             host_keys.sort();
             Host {
-                id: host.id.clone(),
                 role: host.role,
-                address: host.entry.address.clone(),
-                port: host.entry.port,
-                user: host.entry.user.clone(),
-                key_path: host.entry.key_path.clone(),
-                bastion: host.entry.bastion.clone(),
                 host_keys,
                 machine_id: host
                     .facts
@@ -372,6 +366,7 @@ fn host_rows(hosts: &[JoinedHost<'_>], graph: &mut Graph, converted: &Converted)
                     .get_mut(index)
                     .map(std::mem::take)
                     .unwrap_or_default(),
+                ..host.entry.host(&host.id)
             }
         })
         .collect()

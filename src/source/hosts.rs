@@ -5,7 +5,7 @@ mod reader;
 use self::reader::Reader;
 use super::InputError;
 use super::input::{self, MAX_TEXT};
-use crate::model::{Bastion, Role};
+use crate::model::{Bastion, Host, Role};
 use crate::yaml;
 use std::collections::BTreeMap;
 
@@ -38,6 +38,25 @@ pub struct HostEntry {
     pub no_taints: bool,
     /// Line of the entry in the file, from 1.
     pub line: u32,
+}
+
+impl HostEntry {
+    /// The host to connect to, under this id. Nothing about it is pinned yet.
+    pub fn host(&self, id: &str) -> Host {
+        Host {
+            id: id.to_owned(),
+            role: self.role,
+            address: self.address.clone(),
+            port: self.port,
+            user: self.user.clone(),
+            key_path: self.key_path.clone(),
+            bastion: self.bastion.clone(),
+            host_keys: Vec::new(),
+            machine_id: String::new(),
+            fields: BTreeMap::new(),
+            facts: BTreeMap::new(),
+        }
+    }
 }
 
 /// hosts.yaml.

@@ -11,7 +11,8 @@ use russh::keys::ssh_key::LineEnding;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 /// One session at a time, as an administrator may have set it.
 const RSA: Server = Server {
@@ -145,6 +146,10 @@ impl Desk {
     }
 
     fn apply(&self, plan: &str, words: &[&str]) -> Output {
+        self.command(plan, words).output().unwrap()
+    }
+
+    fn command(&self, plan: &str, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mkectl"));
         command
             .env_clear()
@@ -160,7 +165,7 @@ impl Desk {
             }
             command.args(["--asset", &format!("{}={}", asset.name, file.display())]);
         }
-        command.output().unwrap()
+        command
     }
 
     /// It ends with this code, says this, and begins nothing.
@@ -361,4 +366,54 @@ fn a_plan_is_applied() {
     // It is used up.
     let again = desk.apply(&plan, &["--yes"]);
     assert_eq!(again.status.code(), Some(4), "{}", text(&again.stderr));
+}
+
+/// The process dies in the middle of the outage, without a word to anybody: the hosts finish what they do, and the next
+/// process goes on from the journal and what the hosts say.
+#[test]
+fn a_killed_run_is_taken_up() {
+    let desk = Desk::new();
+    let plan = desk.save("plan.json", &desk.spec);
+    let state = desk.path("state");
+    let words = [
+        "--yes",
+        "--until",
+        "quiesce",
+        "--state-dir",
+        state.to_str().unwrap(),
+    ];
+    let mut first = desk
+        .command(&plan, &words)
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(desk.path("first.log")).unwrap())
+        .spawn()
+        .unwrap();
+    let digest = digest(&desk.spec).unwrap();
+    let journal = state.join(&digest["sha256:".len()..][..16]).join("journal.jsonl");
+    let begun = || fs::read_to_string(&journal).is_ok_and(|text| text.contains("/stop-apiservers"));
+    for _ in 0..6000 {
+        if begun() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // `kill` is SIGKILL.
+    first.kill().unwrap();
+    let ended = first.wait().unwrap();
+    let said = fs::read_to_string(desk.path("first.log")).unwrap();
+    assert!(begun() && ended.code().is_none(), "{ended}: {said}");
+
+    // It is not begun again by mistake.
+    let again = desk.apply(&plan, &words);
+    assert_eq!(again.status.code(), Some(4), "{}", text(&again.stderr));
+    let resumed = desk.apply(&plan, &[&words[..], &["--resume"]].concat());
+    let err = text(&resumed.stderr);
+    assert_eq!(resumed.status.code(), Some(14), "{err}");
+    let text = fs::read_to_string(&journal).unwrap();
+    assert!(text.contains("/arm-hold-managers"), "{err}");
+    assert!(desk.stage.lab.state().unmodelled.is_empty());
+    let state = desk.stage.lab.state();
+    for manager in &HOSTS[..3] {
+        assert!(!state.runs(manager, "ucp-kv"), "{manager}: {err}");
+    }
 }

@@ -23,6 +23,7 @@ mod lab;
 mod live;
 mod pipeline;
 mod rbac;
+mod rehearse;
 mod report;
 mod report_run;
 mod runner;

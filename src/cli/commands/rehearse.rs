@@ -139,8 +139,18 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
         .map_err(|error| CliError::bug(error.to_string()))?
         .passing;
 
+    let known = match &accounts {
+        Some(path) => Some(Accounts::parse(path, &files::read(path)?)?),
+        None => None,
+    };
     if args.faults.all_faults {
-        return all_faults(env, args, &plan, files_of_assets, &facts, work.path(), passing);
+        let twin = Twin {
+            plan: &plan,
+            assets: files_of_assets,
+            facts: &parsed,
+            accounts: known.as_ref(),
+        };
+        return all_faults(env, args, twin, work.path(), passing);
     }
     let kept = match &args.run.output {
         Some(given) => PathBuf::from(given),
@@ -161,21 +171,11 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
         ..LocalOperator::new(&state, kept, args.run.config_out.as_ref().map(PathBuf::from))
     };
     let secrets = secrets(&plan);
-    let known = match &accounts {
-        Some(path) => Some(Accounts::parse(path, &files::read(path)?)?),
-        None => None,
-    };
     let done = runtime.block_on(async {
         let lab = match started {
             Some(lab) => lab,
-            None => start(env, &parsed, roles(&plan)).await?,
+            None => start(env, &parsed, known.as_ref(), roles(&plan), Some(TICK)).await?,
         };
-        if let Some(accounts) = &known {
-            let known = lab.state().know_accounts(accounts);
-            if let Err(why) = known {
-                env.log(Level::Warn, &format!("the simulation does not know: {why}"));
-            }
-        }
         let before = Picture::of(&lab, &passing).map_err(|error| lab_error(&error))?;
         for wanted in &faults {
             let kind = wanted.fault.kind;
@@ -199,11 +199,7 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
                 width: plan.spec.estimate.width.max(1),
                 until: args.until.clone(),
                 direction: Direction::Forward,
-                settings: Settings {
-                    poll: "0.05".to_owned(),
-                    grace_s: 2,
-                    ..Settings::default()
-                },
+                settings: settings(),
                 limits: limits(&faults),
                 events: args.run.events.clone(),
             },
@@ -302,16 +298,32 @@ fn smaller(work: &Path) -> Result<(), CliError> {
     files::write(&path, kept.as_bytes())
 }
 
+/// Scripts do not wait for slow hardware in a rehearsal.
+fn settings() -> Settings {
+    Settings {
+        poll: "0.05".to_owned(),
+        grace_s: 2,
+        ..Settings::default()
+    }
+}
+
+/// What a twin is made from, and what runs on it.
+struct Twin<'a> {
+    plan: &'a Plan,
+    assets: BTreeMap<String, PathBuf>,
+    facts: &'a Facts,
+    accounts: Option<&'a Accounts>,
+}
+
 /// `--all-faults`: the document goes to stdout.
 fn all_faults(
     env: &Env,
     args: &RehearseArgs,
-    plan: &Plan,
-    assets: BTreeMap<String, PathBuf>,
-    facts: &str,
+    twin: Twin<'_>,
     work: &Path,
     passing: Vec<String>,
 ) -> CommandResult {
+    let plan = twin.plan;
     let (seed, sample) = (args.faults.seed, args.faults.sample);
     let whole = matrix::cases(plan, seed, None).len();
     let cases = matrix::cases(plan, seed, sample);
@@ -322,24 +334,14 @@ fn all_faults(
             cases.len()
         ),
     );
-    let facts = Facts::parse(facts, &files::read(facts)?)?;
-    let binary = std::env::current_exe().map_err(|error| CliError::file("find", "mkectl", &error))?;
     let began = std::time::Instant::now();
     let rows = run::runtime()?.block_on(async {
-        let options = Options {
-            directory: crate::lab::place(),
-            binary,
-            isolation: Isolation::best(),
-            tick: None,
-            roles: roles(plan),
-        };
-        let lab = Lab::from_facts(&facts, &options)
-            .await
-            .map_err(|error| lab_error(&error))?;
+        // Time passes in the copies alone.
+        let lab = start(env, twin.facts, twin.accounts, roles(plan), None).await?;
         let matrix = matrix::Matrix {
             env,
             plan,
-            assets,
+            assets: twin.assets,
             secrets: secrets(plan),
             passing,
             work,
@@ -402,10 +404,13 @@ fn upgrade(env: &Env, given: &UpgradeOptions) -> UpgradeOptions {
     options
 }
 
+/// Starts the twin. `accounts` are those of its auth store, unless its API is to know them first.
 async fn start(
     env: &Env,
     facts: &Facts,
+    accounts: Option<&Accounts>,
     roles: BTreeMap<String, crate::model::Role>,
+    tick: Option<Duration>,
 ) -> Result<Lab, CliError> {
     env.log(
         Level::Info,
@@ -416,12 +421,17 @@ async fn start(
         directory: crate::lab::place(),
         binary,
         isolation: Isolation::best(),
-        tick: Some(TICK),
+        tick,
         roles,
     };
-    Lab::from_facts(facts, &options)
+    let lab = Lab::from_facts(facts, &options)
         .await
-        .map_err(|error| lab_error(&error))
+        .map_err(|error| lab_error(&error))?;
+    let known = accounts.map_or(Ok(()), |accounts| lab.state().know_accounts(accounts));
+    if let Err(why) = known {
+        env.log(Level::Warn, &format!("the simulation does not know: {why}"));
+    }
+    Ok(lab)
 }
 
 /// What the twin's API is to tell.
@@ -462,7 +472,7 @@ async fn read_live(
         mke3_external_address: Some(EXTERNAL.to_owned()),
         ..LiveArgs::default()
     };
-    let lab = start(env, facts, roles).await?;
+    let lab = start(env, facts, None, roles, Some(TICK)).await?;
     let password = "rehearsal".to_owned();
     let setup = Setup {
         name: EXTERNAL.to_owned(),

@@ -139,10 +139,9 @@ pub fn mke4_document(
     });
     spec.entry("license").insert("token", Node::Str(token));
     prune(&mut document);
-    let calico = defaults
-        .of(release)
-        .map_or_else(Node::map, |found| found.calico.clone());
-    write_calico_values(&mut document, calico, input.kubelet_root);
+    if let Some(found) = defaults.of(release) {
+        write_calico_values(&mut document, &found.calico, input.kubelet_root);
+    }
     document
 }
 
@@ -275,26 +274,27 @@ fn connection(address: &str, port: u32, user: &str, key_path: &str) -> Node {
 }
 
 /// Values of the Calico chart are YAML inside a string, and MKE 4k asks for the plug-in path in its first line: Calico's CSI
-/// driver is found by the kubelet under the kubelet's own root.
-fn write_calico_values(document: &mut Node, base: Node, kubelet_root: &str) {
+/// driver is found by the kubelet under the kubelet's own root. That root is the one of MKE 3 and not the one that MKE 4k
+/// would take, so they are written whether or not a setting changes them.
+fn write_calico_values(document: &mut Node, base: &Node, kubelet_root: &str) {
     let providers = document.entry("spec").entry("network").entry("providers");
     let Node::List(providers) = providers else { return };
     for provider in providers {
-        let extra = provider
-            .get("extraConfig")
-            .and_then(|extra| extra.get("values.yaml"));
-        if let Some(set @ Node::Map(_)) = extra {
-            let mut values = base.clone();
-            overlay(&mut values, set);
-            let text = format!(
-                "kubeletVolumePluginPath: {}\n{}",
-                yaml::flow(&Node::Str(kubelet_root.to_owned())),
-                yaml::write(&values).trim_end()
-            );
-            provider
-                .entry("extraConfig")
-                .insert("values.yaml", Node::Str(text));
+        if provider.get("provider").and_then(Node::as_str) != Some("calico") {
+            continue;
         }
+        let mut values = base.clone();
+        if let Some(set @ Node::Map(_)) = provider.at(&["extraConfig", "values.yaml"]) {
+            overlay(&mut values, set);
+        }
+        let text = format!(
+            "kubeletVolumePluginPath: {}\n{}",
+            yaml::flow(&Node::Str(kubelet_root.to_owned())),
+            yaml::write(&values).trim_end()
+        );
+        provider
+            .entry("extraConfig")
+            .insert("values.yaml", Node::Str(text));
     }
 }
 

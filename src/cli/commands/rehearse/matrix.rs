@@ -8,7 +8,7 @@ use crate::apply::engine::{Direction, Limits};
 use crate::apply::events::Events;
 use crate::apply::journal::{Journal, MemoryStore, Record, decode};
 use crate::apply::remote::{Parts, Remote};
-use crate::apply::runner::{Settings, Token};
+use crate::apply::runner::Token;
 use crate::apply::{ActionCall, ActionEnd, Executor, Fut, Outcome, Reason, RunResult, Secret, Setup, Verb};
 use crate::cli::Env;
 use crate::cli::error::CliError;
@@ -275,11 +275,7 @@ impl Matrix<'_> {
             spec: spec.clone(),
             digest: self.plan.digest.clone(),
             pool: pool.clone(),
-            settings: Settings {
-                poll: "0.05".to_owned(),
-                grace_s: 2,
-                ..Settings::default()
-            },
+            settings: super::settings(),
             token: Token::new(number).ok_or_else(|| CliError::bug("too many runs"))?,
             operator: Arc::new(operator),
             log: Arc::new(state.host_log()),
