@@ -2,7 +2,7 @@
 
 use super::doc::{Bar, Block, Line, Rule, Section, Table, Tone, Trees, Weight};
 use super::sections;
-use super::view::{Summary, View, about};
+use super::view::{View, about};
 use crate::model::Plan;
 use crate::text::{duration, sanitize};
 use std::fmt::Write;
@@ -35,11 +35,7 @@ pub fn render(plan: &Plan) -> String {
         escape(&verdict),
         escape(&plan.digest)
     );
-    let _ = writeln!(
-        out,
-        "<p class=\"sum\">{}</p>",
-        escape(&Summary::of(plan).sentence())
-    );
+    let _ = writeln!(out, "<p class=\"sum\">{}</p>", escape(&view.summary.sentence()));
     cards(&view, &mut out);
     for block in sections::glance(&view)
         .iter()

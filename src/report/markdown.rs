@@ -146,7 +146,7 @@ fn all_left_out(parts: &[Part]) -> String {
 fn head(view: &View) -> String {
     let spec = view.spec;
     let cluster = &spec.cluster;
-    let summary = Summary::of(view.plan);
+    let summary = &view.summary;
     let (applyable, verdict) = sections::verdict(view);
     let id: String = cluster
         .id

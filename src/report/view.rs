@@ -11,6 +11,8 @@ pub(super) struct View<'a> {
     pub(super) names: Names<'a>,
     /// Actions by step.
     pub(super) actions: BTreeMap<&'a str, Vec<&'a Action>>,
+    /// Its numbers.
+    pub(super) summary: Summary,
 }
 
 impl<'a> View<'a> {
@@ -25,6 +27,7 @@ impl<'a> View<'a> {
             spec,
             names: Names::new(spec),
             actions,
+            summary: Summary::of(plan),
         }
     }
 

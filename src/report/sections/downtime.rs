@@ -4,7 +4,7 @@ use crate::model::{Budget, Selector, StageTime};
 use crate::report::doc::{Bar, Block, Line, Section, Span, Tone, Weight};
 use crate::report::view::{View, about};
 use crate::text::{count, number};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Names along the longest chain.
 const CHAIN: usize = 16;
@@ -152,10 +152,18 @@ fn ticket(view: &View) -> Option<Line> {
 
 /// The longest chain by step: neighbours of one step become one name with a count.
 fn chain(view: &View) -> String {
+    let chain: BTreeSet<&str> = view
+        .spec
+        .estimate
+        .critical_path
+        .iter()
+        .map(String::as_str)
+        .collect();
     let step: BTreeMap<&str, &str> = view
         .spec
         .actions
         .iter()
+        .filter(|action| chain.contains(action.id.as_str()))
         .map(|action| (action.id.as_str(), action.step.as_str()))
         .collect();
     let mut steps: Vec<(&str, usize)> = Vec::new();

@@ -2,12 +2,12 @@
 
 use crate::model::{Cluster, Role, Spec};
 use crate::report::doc::{Block, Line, Tone};
-use crate::report::view::{Summary, View, about};
+use crate::report::view::{View, about};
 use crate::text::{count, fold_hosts};
 
 /// True when `apply` takes the plan, and how to say so.
 pub(crate) fn verdict(view: &View) -> (bool, String) {
-    let blockers = Summary::of(view.plan).blockers;
+    let blockers = view.summary.blockers;
     match (view.spec.intent.applyable, blockers) {
         (true, _) => (true, "applyable".to_owned()),
         (false, 0) => (false, "not applyable".to_owned()),
@@ -163,7 +163,7 @@ pub(crate) fn glance(view: &View) -> Vec<Block> {
     vec![
         Block::Facts(facts),
         Block::Gap,
-        Block::text(Line::new().strong(Summary::of(view.plan).sentence())),
+        Block::text(Line::new().strong(view.summary.sentence())),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use super::glance::{short, verdict};
 use crate::report::doc::{Block, Line, Section, Table, Tone, Weight};
-use crate::report::view::{Summary, View, some};
+use crate::report::view::{View, some};
 use crate::text::{count, number};
 
 /// Reasons that are written out.
@@ -144,7 +144,7 @@ pub(super) fn section(view: &View) -> Option<Section> {
     let (applyable, verdict) = verdict(view);
     let tone = if applyable { Tone::Good } else { Tone::Danger };
     let line = Line::new()
-        .strong(Summary::of(view.plan).sentence())
+        .strong(view.summary.sentence())
         .plain(" ")
         .tone(tone, format!("It is {verdict}."));
     Some(Section {

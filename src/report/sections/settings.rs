@@ -18,7 +18,7 @@ pub(super) fn section(view: &View) -> Option<Section> {
     if rows.is_empty() {
         return None;
     }
-    let summary = Summary::of(view.plan);
+    let summary = &view.summary;
     let news: Vec<&SettingRow> = rows
         .iter()
         .filter(|row| !quiet(row.default, row.outcome))

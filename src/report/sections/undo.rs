@@ -2,7 +2,7 @@
 
 use crate::model::{Effect, Stage, Step, UndoKind};
 use crate::report::doc::{Block, Line, Section, Table, Tone, Weight};
-use crate::report::view::{Summary, View};
+use crate::report::view::View;
 use crate::text::number;
 
 pub(super) fn section(view: &View) -> Option<Section> {
@@ -35,7 +35,7 @@ pub(super) fn section(view: &View) -> Option<Section> {
             loses,
         ]);
     }
-    let irreversible = Summary::of(view.plan).irreversible;
+    let irreversible = view.summary.irreversible;
     let text = "undone: by the action's own script, in the inverse order; left as is: it changed nothing that must go \
                 back; undoing a stage undoes all before it";
     Some(Section {
