@@ -605,18 +605,26 @@ limit_output() {
     return 3
 }
 
+# SECONDS: sleeps so long. A sleep that was killed has not shown that the time is up, so it begins anew; a host where
+# none can be started has no clock to go by, and its deadlines come at once.
+sleep_whole() {
+    begun=0
+    while [ "$begun" -lt 20 ]; do
+        begun=$((begun + 1))
+        sleep "$1" &
+        nap_pid=$!
+        wait "$nap_pid" && return 0
+    done
+}
+
 # Ends the script when its time is up. A process of its own: it does so also when the supervisor was killed.
 watch_deadline() {
     nap_pid=
     trap '[ -z "$nap_pid" ] || kill "$nap_pid" 2>/dev/null; exit 0' TERM
-    sleep "$timeout" &
-    nap_pid=$!
-    wait "$nap_pid"
+    sleep_whole "$timeout"
     publish "$dir/late" "$(now)"
     signal_all "$dir" TERM
-    sleep "$grace" &
-    nap_pid=$!
-    wait "$nap_pid"
+    sleep_whole "$grace"
     signal_all "$dir" KILL
 }
 

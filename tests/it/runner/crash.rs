@@ -159,6 +159,39 @@ fn a_script_that_outlives_its_supervisor_is_running_until_it_ends() {
     }
 }
 
+/// Whoever kills the clock of the deadline has not made it pass.
+#[test]
+fn a_killed_sleep_is_no_deadline() {
+    for shell in SHELLS {
+        let bench = Bench::new(shell);
+        bench.deliver(
+            "h.s",
+            ": >$MKECTL_WORK/up; while [ ! -e $MKECTL_WORK/go ]; do sleep 0.05; done; exit 7\n",
+            "timeout 1234\ndetach setsid\n",
+            &[],
+        );
+        bench.ok(&["start", "h.s", "run", "1", "1"]);
+        bench.eventually("script", || bench.attempt("h.s", "work").join("up").exists());
+        let clock = || {
+            bench.processes().into_iter().find(|pid| {
+                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                line.split(|byte| *byte == 0).any(|word| word == b"1234")
+            })
+        };
+        bench.eventually("clock", || clock().is_some());
+        let first = clock().unwrap();
+        kill(first);
+        bench.eventually("another clock", || clock().is_some_and(|pid| pid != first));
+        fs::write(bench.attempt("h.s", "work").join("go"), "").unwrap();
+        let answer = bench.ok(&["wait", "h.s", "run", "1", "20"]);
+        assert_eq!(
+            (field(&answer, 0), field(&answer, 1)),
+            ("exited".into(), "7".into()),
+            "{shell}: {answer}"
+        );
+    }
+}
+
 #[test]
 fn an_orphan_can_be_cancelled() {
     let bench = Bench::new("dash");
