@@ -1,8 +1,9 @@
 //! What connections and commands cost, against one real sshd on loopback: `cargo bench --bench ssh`.
 //!
 //! Prints, for N hosts (50, or the number in MKECTL_BENCH_HOSTS), the wall time of opening all connections through the pool
-//! with one command each, of a command on each warm connection, one after another and at once, and the memory that one
-//! connection takes. sshd's own work is in the times, so they are upper bounds.
+//! with one command each, of a command on each warm connection, one after another and at once, and what one connection
+//! takes of memory and of this process's processor time. sshd's own work is in the wall times, so they are upper bounds; it
+//! is not in the processor times.
 
 // Its output is what it is for.
 #![allow(clippy::print_stdout)]
@@ -90,6 +91,27 @@ fn resident_kib() -> u64 {
         .unwrap_or(0)
 }
 
+/// Processor time of this process until now, in milliseconds: user and system.
+fn processor_ms() -> u64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks: u64 = stat
+        .rsplit_once(") ")
+        .map_or("", |(_, fields)| fields)
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<u64>().ok())
+        .sum();
+    // A tick is a hundredth of a second on every Linux that Rust's standard library supports.
+    ticks * 10
+}
+
+/// Per piece, in milliseconds with two digits.
+fn each(ms: u64, count: usize) -> String {
+    let hundredths = ms * 100 / count.max(1) as u64;
+    format!("{}.{:02} ms", hundredths / 100, hundredths % 100)
+}
+
 async fn all(pool: &Pool, hosts: &[Host]) -> Vec<Lease> {
     let mut running = tokio::task::JoinSet::new();
     for host in hosts {
@@ -142,19 +164,21 @@ async fn measure(dir: &Path) {
     // The first connection brings what all share into memory.
     drop(all(&pool, &hosts[..1]).await);
     let before = resident_kib();
-    let started = Instant::now();
+    let (started, busy) = (Instant::now(), processor_ms());
     let leases = all(&pool, &hosts).await;
     println!(
-        "cold: {count} connections and a command on each: {:?}",
-        started.elapsed()
+        "cold: {count} connections and a command on each: {:?}, {} of our processor time for each",
+        started.elapsed(),
+        each(processor_ms() - busy, count)
     );
-    let each = resident_kib().saturating_sub(before) / (count.max(2) as u64 - 1);
-    println!("memory: {each} KiB for each connection");
-    let started = Instant::now();
+    let kib = resident_kib().saturating_sub(before) / (count.max(2) as u64 - 1);
+    println!("memory: {kib} KiB for each connection");
+    let (started, busy) = (Instant::now(), processor_ms());
     drop(all(&pool, &hosts).await);
     println!(
-        "warm: a command on each of {count} at once: {:?}",
-        started.elapsed()
+        "warm: a command on each of {count} at once: {:?}, {} of our processor time for each",
+        started.elapsed(),
+        each(processor_ms() - busy, count)
     );
     let started = Instant::now();
     for lease in &leases {

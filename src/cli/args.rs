@@ -291,6 +291,9 @@ pub struct FaultOptions {
     /// With --all-faults: only so many of the cases
     #[arg(long, value_name = "N", requires = "all_faults")]
     pub sample: Option<usize>,
+    /// With --all-faults: only these steps
+    #[arg(long, value_name = "STEP,…", requires = "all_faults", value_delimiter = ',')]
+    pub only: Vec<String>,
     /// With --all-faults: which hosts, and which cases of a sample, are taken
     #[arg(long, value_name = "S", requires = "all_faults", default_value_t = 1)]
     pub seed: u64,

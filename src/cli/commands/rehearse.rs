@@ -324,9 +324,10 @@ fn all_faults(
     passing: Vec<String>,
 ) -> CommandResult {
     let plan = twin.plan;
-    let (seed, sample) = (args.faults.seed, args.faults.sample);
-    let whole = matrix::cases(plan, seed, None).len();
-    let cases = matrix::cases(plan, seed, sample);
+    let (seed, sample, only) = (args.faults.seed, args.faults.sample, &args.faults.only);
+    fault::known_steps(plan, only)?;
+    let whole = matrix::cases(plan, only, seed, None).len();
+    let cases = matrix::cases(plan, only, seed, sample);
     env.log(
         Level::Info,
         &format!(
@@ -350,7 +351,7 @@ fn all_faults(
         matrix.run(&lab, cases).await
     })?;
     env.ui
-        .out(matrix::document(&rows, seed, sample, whole).as_bytes())?;
+        .out(matrix::document(plan, &rows, &args.faults, whole).as_bytes())?;
     let bad = rows.iter().filter(|row| !row.wrong.is_empty()).count();
     env.log(
         Level::Info,

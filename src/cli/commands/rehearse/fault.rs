@@ -38,6 +38,22 @@ pub fn wanted(plan: &Plan, options: &FaultOptions) -> Result<Vec<Wanted>, CliErr
     Ok(all)
 }
 
+/// Whether the plan has all these steps.
+///
+/// # Errors
+///
+/// Exit 4 with the nearest one.
+pub fn known_steps(plan: &Plan, steps: &[String]) -> Result<(), CliError> {
+    let known = |id: &String| plan.spec.steps.iter().any(|step| step.id == *id);
+    match steps.iter().find(|id| !known(id)) {
+        None => Ok(()),
+        Some(id) => Err(CliError::usage(
+            format!("the plan has no step {id:?}"),
+            nearest(plan, id),
+        )),
+    }
+}
+
 fn kind(name: &str) -> Result<FaultKind, CliError> {
     FaultKind::named(name).ok_or_else(|| {
         let names: Vec<&str> = FaultKind::ALL.iter().map(|kind| kind.name()).collect();

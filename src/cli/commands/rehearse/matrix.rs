@@ -11,6 +11,7 @@ use crate::apply::remote::{Parts, Remote};
 use crate::apply::runner::Token;
 use crate::apply::{ActionCall, ActionEnd, Executor, Fut, Outcome, Reason, RunResult, Secret, Setup, Verb};
 use crate::cli::Env;
+use crate::cli::args::FaultOptions;
 use crate::cli::error::CliError;
 use crate::cli::log::Level;
 use crate::cli::run::{self, LocalOperator, State, WallClock, seconds_since_1970};
@@ -19,7 +20,7 @@ use crate::lab::{Lab, Picture};
 use crate::model::{Plan, Role, Step};
 use crate::options::FailurePolicy;
 use crate::ssh::pool::{Limits as PoolLimits, Pool};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -61,11 +62,13 @@ pub struct Row {
     picture: Option<Picture>,
 }
 
-/// Cases of a plan: every step on one of its hosts, in every way that it can go wrong. Which host, the seed decides.
-pub fn cases(plan: &Plan, seed: u64, sample: Option<usize>) -> Vec<Wanted> {
+/// Cases of a plan: every step, or those of `only`, on one of its hosts, in every way that it can go wrong. Which host, the
+/// seed decides.
+pub fn cases(plan: &Plan, only: &[String], seed: u64, sample: Option<usize>) -> Vec<Wanted> {
     let mut random = seed;
     let mut all = Vec::new();
-    for step in &plan.spec.steps {
+    let taken = |step: &&Step| only.is_empty() || only.contains(&step.id);
+    for step in plan.spec.steps.iter().filter(taken) {
         let actions: Vec<_> = plan
             .spec
             .actions
@@ -154,7 +157,7 @@ struct Way<'a> {
 }
 
 impl Matrix<'_> {
-    /// Runs cases, two at a time.
+    /// Runs cases, some at once.
     ///
     /// # Errors
     ///
@@ -207,35 +210,10 @@ impl Matrix<'_> {
                 let (now, later): (Vec<Wanted>, Vec<Wanted>) =
                     remaining.into_iter().partition(|it| held.contains(&it.action));
                 remaining = later;
-                for pair in now.chunks(2) {
-                    match pair {
-                        [one, two] => {
-                            let (one, two) = tokio::join!(
-                                self.case(lab, &records, one, &stage.id, &before),
-                                self.case(lab, &records, two, &stage.id, &before)
-                            );
-                            rows.extend([one?, two?]);
-                        }
-                        _ => {
-                            for one in pair {
-                                rows.push(self.case(lab, &records, one, &stage.id, &before).await?);
-                            }
-                        }
-                    }
-                    let from = rows.len() - pair.len();
-                    for row in &rows[from..] {
-                        let level = if row.wrong.is_empty() {
-                            Level::Info
-                        } else {
-                            Level::Error
-                        };
-                        let text = format!("{}:{}: {} in {} s", row.action, row.kind, row.how, row.seconds);
-                        self.env.log(level, &format!("[{}/{count}] {text}", rows.len()));
-                        for wrong in &row.wrong {
-                            self.env.log(level, &format!("| {wrong}"));
-                        }
-                    }
-                }
+                rows.extend(
+                    self.cases(lab, &records, now, &stage.id, &before, (rows.len(), count))
+                        .await?,
+                );
             }
             let end = Picture::of(lab, &self.passing).map_err(|error| lab_error(&error))?;
             for row in rows.iter_mut().filter(|row| row.stage == stage.id) {
@@ -317,6 +295,49 @@ impl Matrix<'_> {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         Ok((result, held))
+    }
+
+    /// Cases that begin at the same place, told as they end; `numbered` is how many ended before, and how many there are.
+    async fn cases(
+        &self,
+        lab: &Lab,
+        records: &[Record],
+        cases: Vec<Wanted>,
+        stage: &str,
+        before: &Picture,
+        numbered: (usize, usize),
+    ) -> Result<Vec<Row>, CliError> {
+        let queue = Mutex::new(VecDeque::from(cases));
+        let rows = Mutex::new(Vec::new());
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let lane = || async {
+            while let Some(wanted) = next() {
+                let row = self.case(lab, records, &wanted, stage, before).await?;
+                let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
+                rows.push(row);
+                let (row, number) = (&rows[rows.len() - 1], numbered.0 + rows.len());
+                self.tell(row, number, numbered.1);
+            }
+            Ok::<(), CliError>(())
+        };
+        // Cases mostly wait, for deadlines and for hosts that come back, so there are more of them than cores.
+        tokio::try_join!(lane(), lane(), lane(), lane(), lane(), lane())?;
+        let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
+        rows.sort_by(|a: &Row, b| (&a.action, a.kind).cmp(&(&b.action, b.kind)));
+        Ok(rows)
+    }
+
+    fn tell(&self, row: &Row, number: usize, count: usize) {
+        let level = if row.wrong.is_empty() {
+            Level::Info
+        } else {
+            Level::Error
+        };
+        let text = format!("{}:{}: {} in {} s", row.action, row.kind, row.how, row.seconds);
+        self.env.log(level, &format!("[{number}/{count}] {text}"));
+        for wrong in &row.wrong {
+            self.env.log(level, &format!("| {wrong}"));
+        }
     }
 
     async fn case(
@@ -451,16 +472,33 @@ fn failed(what: &str, outcome: &Outcome, result: &RunResult) -> String {
     format!("{what}, it ended as {}: {}", outcome.name(), failures.join("; "))
 }
 
-/// The table, as a document.
-pub fn document(rows: &[Row], seed: u64, sample: Option<usize>, whole: usize) -> String {
+/// The table, as a document; `whole` is the number of cases of which a sample was taken.
+pub fn document(plan: &Plan, rows: &[Row], options: &FaultOptions, whole: usize) -> String {
     let mut text = String::from(HEADER);
     let good = rows.iter().filter(|row| row.wrong.is_empty()).count();
-    let share = match sample {
-        Some(_) => format!("a sample of {} of {whole} cases, seed {seed}", rows.len()),
-        None => format!("all {whole} cases, seed {seed}"),
+    let of = |role| {
+        plan.spec
+            .hosts
+            .iter()
+            .filter(|host| host.role == Some(role))
+            .count()
     };
     text.push_str(&format!(
-        "This table: {share}; {good} ended as they should, {} did not.\n\n",
+        "## {} and {}\n\n",
+        counted(of(Role::Manager), "manager"),
+        counted(of(Role::Worker), "worker")
+    ));
+    let share = match options.sample {
+        Some(_) => format!("A sample of {} of {whole} cases", rows.len()),
+        None => format!("All {whole} cases"),
+    };
+    let steps = match options.only.as_slice() {
+        [] => String::new(),
+        only => format!(" of the steps {}", only.join(", ")),
+    };
+    text.push_str(&format!(
+        "{share}{steps}, seed {}; {good} ended as they should, {} did not.\n\n",
+        options.seed,
         rows.len() - good
     ));
     text.push_str("| stage | action | fault | how it ended | seconds |\n| --- | --- | --- | --- | --- |\n");
@@ -479,6 +517,14 @@ pub fn document(rows: &[Row], seed: u64, sample: Option<usize>, whole: usize) ->
         text.push_str(&format!("| {kind} | {} |\n", kind.about()));
     }
     text
+}
+
+fn counted(number: usize, what: &str) -> String {
+    match number {
+        0 => format!("no {what}"),
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
 }
 
 const HEADER: &str = "# Reliability\n\n\
