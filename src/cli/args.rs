@@ -294,6 +294,9 @@ pub struct FaultOptions {
     /// With --all-faults: only these steps
     #[arg(long, value_name = "STEP,…", requires = "all_faults", value_delimiter = ',')]
     pub only: Vec<String>,
+    /// With --all-faults: faults while actions are undone, from the end of their stage, instead of while they run
+    #[arg(long, requires = "all_faults")]
+    pub way_back: bool,
     /// With --all-faults: which hosts, and which cases of a sample, are taken
     #[arg(long, value_name = "S", requires = "all_faults", default_value_t = 1)]
     pub seed: u64,

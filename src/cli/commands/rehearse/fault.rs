@@ -77,7 +77,7 @@ fn at(plan: &Plan, text: &str, kind: FaultKind) -> Result<Wanted, CliError> {
             nearest(plan, text),
         ));
     };
-    of(plan, action, kind).ok_or_else(|| {
+    of(plan, action, kind, Verb::Run).ok_or_else(|| {
         CliError::usage(
             format!(
                 "{} runs on the operator's machine, where nothing is simulated",
@@ -88,8 +88,8 @@ fn at(plan: &Plan, text: &str, kind: FaultKind) -> Result<Wanted, CliError> {
     })
 }
 
-/// A fault of one action; none for what runs on the operator's machine.
-pub fn of(plan: &Plan, action: &Action, kind: FaultKind) -> Option<Wanted> {
+/// A fault of one action while this verb of it runs; none for what runs on the operator's machine.
+pub fn of(plan: &Plan, action: &Action, kind: FaultKind, verb: Verb) -> Option<Wanted> {
     let spec = &plan.spec;
     let step: &Step = spec.steps.iter().find(|step| step.id == action.step)?;
     let host = match step.at {
@@ -104,7 +104,7 @@ pub fn of(plan: &Plan, action: &Action, kind: FaultKind) -> Option<Wanted> {
         fault: Fault {
             host,
             action: ActionName::new(&action.host, &step.id).to_string(),
-            verb: Verb::Run.name().to_owned(),
+            verb: verb.name().to_owned(),
             kind,
         },
         action: action.id.clone(),

@@ -8,7 +8,7 @@ use crate::apply::engine::{Direction, Limits};
 use crate::apply::events::Events;
 use crate::apply::journal::{Journal, MemoryStore, Record, decode};
 use crate::apply::remote::{Parts, Remote};
-use crate::apply::runner::Token;
+use crate::apply::runner::{Token, Verb as HostVerb};
 use crate::apply::{ActionCall, ActionEnd, Executor, Fut, Outcome, Reason, RunResult, Secret, Setup, Verb};
 use crate::cli::Env;
 use crate::cli::args::FaultOptions;
@@ -17,7 +17,7 @@ use crate::cli::log::Level;
 use crate::cli::run::{self, LocalOperator, State, WallClock, seconds_since_1970};
 use crate::lab::fault::FaultKind;
 use crate::lab::{Lab, Picture};
-use crate::model::{Plan, Role, Step};
+use crate::model::{Plan, Role, Step, UndoKind};
 use crate::options::FailurePolicy;
 use crate::ssh::pool::{Limits as PoolLimits, Pool};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -62,12 +62,19 @@ pub struct Row {
     picture: Option<Picture>,
 }
 
-/// Cases of a plan: every step, or those of `only`, on one of its hosts, in every way that it can go wrong. Which host, the
-/// seed decides.
-pub fn cases(plan: &Plan, only: &[String], seed: u64, sample: Option<usize>) -> Vec<Wanted> {
-    let mut random = seed;
+/// Cases of a plan, and of how many they are a sample: every step, or those that are asked for, on one of its hosts, in every
+/// way that it can go wrong. Which host, the seed decides.
+pub fn cases(plan: &Plan, options: &FaultOptions) -> (Vec<Wanted>, usize) {
+    let mut random = options.seed;
     let mut all = Vec::new();
-    let taken = |step: &&Step| only.is_empty() || only.contains(&step.id);
+    let verb = match options.way_back {
+        true => HostVerb::Undo,
+        false => HostVerb::Run,
+    };
+    let taken = |step: &&Step| {
+        (options.only.is_empty() || options.only.contains(&step.id))
+            && (!options.way_back || step.undo.kind == UndoKind::Script)
+    };
     for step in plan.spec.steps.iter().filter(taken) {
         let actions: Vec<_> = plan
             .spec
@@ -79,23 +86,25 @@ pub fn cases(plan: &Plan, only: &[String], seed: u64, sample: Option<usize>) -> 
             let at = below(&mut random, actions.len());
             let wanted = actions
                 .get(at)
-                .and_then(|action| fault::of(plan, action, kind))
+                .and_then(|action| fault::of(plan, action, kind, verb))
                 .filter(|wanted| applies(plan, step, wanted));
             all.extend(wanted);
         }
     }
-    let Some(most) = sample else { return all };
-    for at in 0..most.min(all.len()) {
-        let other = at + below(&mut random, all.len() - at);
-        all.swap(at, other);
+    let whole = all.len();
+    if let Some(most) = options.sample {
+        for at in 0..most.min(all.len()) {
+            let other = at + below(&mut random, all.len() - at);
+            all.swap(at, other);
+        }
+        all.truncate(most);
     }
-    all.truncate(most);
-    all
+    (all, whole)
 }
 
 fn applies(plan: &Plan, step: &Step, wanted: &Wanted) -> bool {
     match wanted.fault.kind {
-        FaultKind::WrongOutput => !step.outputs.is_empty(),
+        FaultKind::WrongOutput => !step.outputs.is_empty() && wanted.fault.verb == HostVerb::Run.name(),
         FaultKind::EtcdLost => plan
             .spec
             .hosts
@@ -156,13 +165,23 @@ struct Way<'a> {
     home: &'a Path,
 }
 
+/// Where cases begin.
+struct Beginning<'a> {
+    lab: &'a Lab,
+    /// How the cluster came there.
+    records: &'a [Record],
+    stage: &'a str,
+    /// The cluster before the run.
+    before: &'a Picture,
+}
+
 impl Matrix<'_> {
-    /// Runs cases, some at once.
+    /// Runs cases, some at once: each where its action is about to run, or, on the way back, where its stage has ended.
     ///
     /// # Errors
     ///
     /// When the lab cannot be had, or the undisturbed run does not come to its end: then nothing can be said.
-    pub async fn run(&self, lab: &Lab, cases: Vec<Wanted>) -> Result<Vec<Row>, CliError> {
+    pub async fn run(&self, lab: &Lab, cases: Vec<Wanted>, back: bool) -> Result<Vec<Row>, CliError> {
         let before = Picture::of(lab, &self.passing).map_err(|error| lab_error(&error))?;
         let home = self.work.join("undisturbed");
         let mut records = Vec::new();
@@ -177,7 +196,10 @@ impl Matrix<'_> {
                 let way = Way {
                     direction: Direction::Forward,
                     until: Some(&stage.id),
-                    holds: remaining.iter().map(|wanted| wanted.action.clone()).collect(),
+                    holds: match back {
+                        true => BTreeSet::new(),
+                        false => remaining.iter().map(|wanted| wanted.action.clone()).collect(),
+                    },
                     limits: Limits::default(),
                     policy: Policy {
                         on_failure: FailurePolicy::Pause,
@@ -210,10 +232,27 @@ impl Matrix<'_> {
                 let (now, later): (Vec<Wanted>, Vec<Wanted>) =
                     remaining.into_iter().partition(|it| held.contains(&it.action));
                 remaining = later;
-                rows.extend(
-                    self.cases(lab, &records, now, &stage.id, &before, (rows.len(), count))
-                        .await?,
-                );
+                let from = Beginning {
+                    lab,
+                    records: &records,
+                    stage: &stage.id,
+                    before: &before,
+                };
+                rows.extend(self.cases(&from, now, (rows.len(), count)).await?);
+            }
+            if back {
+                let (now, later): (Vec<Wanted>, Vec<Wanted>) = remaining
+                    .into_iter()
+                    .partition(|it| self.stage_of(&it.action) == Some(&stage.id));
+                remaining = later;
+                let from = Beginning {
+                    lab,
+                    records: &records,
+                    stage: &stage.id,
+                    before: &before,
+                };
+                rows.extend(self.cases(&from, now, (rows.len(), count)).await?);
+                continue;
             }
             let end = Picture::of(lab, &self.passing).map_err(|error| lab_error(&error))?;
             for row in rows.iter_mut().filter(|row| row.stage == stage.id) {
@@ -297,14 +336,18 @@ impl Matrix<'_> {
         Ok((result, held))
     }
 
+    fn stage_of(&self, action: &str) -> Option<&String> {
+        let spec = &self.plan.spec;
+        let action = spec.actions.iter().find(|known| known.id == action)?;
+        let step = spec.steps.iter().find(|step| step.id == action.step)?;
+        Some(&step.stage)
+    }
+
     /// Cases that begin at the same place, told as they end; `numbered` is how many ended before, and how many there are.
     async fn cases(
         &self,
-        lab: &Lab,
-        records: &[Record],
+        from: &Beginning<'_>,
         cases: Vec<Wanted>,
-        stage: &str,
-        before: &Picture,
         numbered: (usize, usize),
     ) -> Result<Vec<Row>, CliError> {
         let queue = Mutex::new(VecDeque::from(cases));
@@ -312,7 +355,10 @@ impl Matrix<'_> {
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let lane = || async {
             while let Some(wanted) = next() {
-                let row = self.case(lab, records, &wanted, stage, before).await?;
+                let row = match wanted.fault.verb == HostVerb::Undo.name() {
+                    true => self.case_back(from, &wanted).await?,
+                    false => self.case(from, &wanted).await?,
+                };
                 let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
                 rows.push(row);
                 let (row, number) = (&rows[rows.len() - 1], numbered.0 + rows.len());
@@ -340,22 +386,20 @@ impl Matrix<'_> {
         }
     }
 
-    async fn case(
-        &self,
-        base: &Lab,
-        records: &[Record],
-        wanted: &Wanted,
-        stage: &str,
-        before: &Picture,
-    ) -> Result<Row, CliError> {
-        let kind = wanted.fault.kind;
-        let lab = base.copy(Some(TICK)).await.map_err(|error| lab_error(&error))?;
+    /// A copy of the cluster in which this is to go wrong, a row for what becomes of it, and where its runs keep things.
+    async fn armed(&self, from: &Beginning<'_>, wanted: &Wanted) -> Result<(Lab, Row, PathBuf), CliError> {
+        let lab = from
+            .lab
+            .copy(Some(TICK))
+            .await
+            .map_err(|error| lab_error(&error))?;
         lab.arm(wanted.fault.clone()).map_err(|error| lab_error(&error))?;
-        let name = format!("{}-{kind}", wanted.action.replace('/', "-"));
-        let home = self.work.join(name);
-        let mut records = records.to_vec();
-        let mut row = Row {
-            stage: stage.to_owned(),
+        let kind = wanted.fault.kind;
+        let home = self
+            .work
+            .join(format!("{}-{kind}", wanted.action.replace('/', "-")));
+        let row = Row {
+            stage: from.stage.to_owned(),
             action: wanted.action.clone(),
             kind,
             how: String::new(),
@@ -363,6 +407,62 @@ impl Matrix<'_> {
             seconds: 0,
             picture: None,
         };
+        Ok((lab, row, home))
+    }
+
+    /// A fault while an action is undone: the rollback comes to its end, at once or when it is asked for again.
+    async fn case_back(&self, from: &Beginning<'_>, wanted: &Wanted) -> Result<Row, CliError> {
+        let kind = wanted.fault.kind;
+        let (lab, mut row, home) = self.armed(from, wanted).await?;
+        let mut records = from.records.to_vec();
+        let began = Instant::now();
+        let way = || Way {
+            direction: Direction::Back,
+            until: None,
+            holds: BTreeSet::new(),
+            limits: Limits {
+                retry_first: Duration::from_secs(1),
+                ..super::limits(std::slice::from_ref(wanted))
+            },
+            policy: Policy::of(&self.plan.spec),
+            home: &home,
+        };
+        let (result, _) = self.go(&lab, way(), &mut records).await?;
+        row.seconds = began.elapsed().as_secs();
+        if lab.struck() == 0 {
+            row.wrong
+                .push("the fault did not come: its action was not undone".to_owned());
+        }
+        lab.calm().await;
+        if result.outcome == Outcome::RolledBack {
+            row.how = "rolled back".to_owned();
+            self.compared(&lab, from.before, &mut row).await?;
+        } else {
+            row.how = "left to a person".to_owned();
+            if matches!(kind, FaultKind::Drop | FaultKind::Gone) {
+                // What is lost for seconds is waited for.
+                row.wrong.push(failed("rollback", &result.outcome, &result));
+            }
+            if wanted.uninterruptible && kind == FaultKind::Hang {
+                lab.end_scripts(&wanted.fault.host).await;
+            }
+            let (again, _) = self.go(&lab, way(), &mut records).await?;
+            if again.outcome == Outcome::RolledBack {
+                row.how.push_str(", rolled back when asked again");
+                self.compared(&lab, from.before, &mut row).await?;
+            } else {
+                row.wrong.push(failed("rollback, again", &again.outcome, &again));
+            }
+        }
+        unmodelled(&lab, &mut row);
+        Ok(row)
+    }
+
+    async fn case(&self, from: &Beginning<'_>, wanted: &Wanted) -> Result<Row, CliError> {
+        let kind = wanted.fault.kind;
+        let (lab, mut row, home) = self.armed(from, wanted).await?;
+        let (stage, before) = (from.stage, from.before);
+        let mut records = from.records.to_vec();
         let began = Instant::now();
         let limits = Limits {
             retry_first: Duration::from_secs(1),
@@ -444,9 +544,7 @@ impl Matrix<'_> {
                 }
             }
         }
-        for call in &lab.state().unmodelled {
-            row.wrong.push(format!("not simulated: {call}"));
-        }
+        unmodelled(&lab, &mut row);
         Ok(row)
     }
 
@@ -459,6 +557,12 @@ impl Matrix<'_> {
         }
         row.wrong.extend(found.iter().map(ToString::to_string));
         Ok(())
+    }
+}
+
+fn unmodelled(lab: &Lab, row: &mut Row) {
+    for call in &lab.state().unmodelled {
+        row.wrong.push(format!("not simulated: {call}"));
     }
 }
 
@@ -484,9 +588,13 @@ pub fn document(plan: &Plan, rows: &[Row], options: &FaultOptions, whole: usize)
             .count()
     };
     text.push_str(&format!(
-        "## {} and {}\n\n",
+        "## {} and {}{}\n\n",
         counted(of(Role::Manager), "manager"),
-        counted(of(Role::Worker), "worker")
+        counted(of(Role::Worker), "worker"),
+        match options.way_back {
+            true => ", on the way back",
+            false => "",
+        }
     ));
     let share = match options.sample {
         Some(_) => format!("A sample of {} of {whole} cases", rows.len()),
@@ -539,4 +647,5 @@ none was tried.\n\n\
 the prefixes in `plans/upgrade/mke3-objects.yaml`) are what they were before the run. *Went on*: the run came to the end of\n\
 the stage, and the cluster is what it is there after an undisturbed run. *Paused, went on when resumed*: the policy does not\n\
 choose by itself to lose what users wrote; `apply --resume` came to the end of the stage. *Left to a person*: a host that is\n\
-not there, or an action that must not be interrupted; then the host is back, and `rollback` does the rest.\n\n";
+not there, or an action that must not be interrupted; then the host is back, and `rollback` does the rest. On the way back:\n\
+the stage of the action has ended, everything is undone, and the fault comes while this action is.\n\n";
