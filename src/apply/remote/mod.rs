@@ -110,11 +110,17 @@ impl From<Fault> for ActionEnd {
             }
             Fault::Runner(
                 error @ RunnerError::Refused {
-                    // Room can be made, and another attempt ends.
-                    why: Refusal::Busy | Refusal::DiskFull,
+                    // Room can be made, and another attempt ends; what was delivered goes with a restart of the host, which
+                    // may come between any two requests.
+                    why: Refusal::Busy | Refusal::DiskFull | Refusal::Missing | Refusal::Unwritable,
                     ..
                 },
             ) => ActionEnd::Temporary(Reason::new(error.to_string())),
+            // Somebody ended the request: a restart of the host, when the connection has not noticed yet. What it was
+            // about is looked for by the next attempt.
+            Fault::Runner(error @ RunnerError::NoAnswer { .. }) => {
+                ActionEnd::Temporary(Reason::new(error.to_string()))
+            }
             // Somebody may make room before the next attempt.
             Fault::Runner(error @ RunnerError::Keep(_)) => {
                 ActionEnd::Temporary(Reason::new(error.to_string()))

@@ -47,7 +47,7 @@ fn a_probe_that_was_killed_is_asked_again() {
 }
 
 #[test]
-fn a_full_disk_is_worth_another_try() {
+fn what_room_or_a_restart_explains_is_worth_another_try() {
     let refused = |why| {
         ActionEnd::from(Fault::Runner(RunnerError::Refused {
             call: "start",
@@ -55,6 +55,29 @@ fn a_full_disk_is_worth_another_try() {
             complaint: String::new(),
         }))
     };
-    assert!(matches!(refused(Refusal::DiskFull), ActionEnd::Temporary(_)));
-    assert!(matches!(refused(Refusal::Unwritable), ActionEnd::Failed(_)));
+    for why in [
+        Refusal::DiskFull,
+        Refusal::Busy,
+        Refusal::Missing,
+        Refusal::Unwritable,
+    ] {
+        assert!(matches!(refused(why), ActionEnd::Temporary(_)), "{why:?}");
+    }
+    for why in [
+        Refusal::Words,
+        Refusal::Hash,
+        Refusal::NoTmpfs,
+        Refusal::Never,
+        Refusal::Token,
+    ] {
+        assert!(matches!(refused(why), ActionEnd::Failed(_)), "{why:?}");
+    }
+    let killed = RunnerError::NoAnswer {
+        call: "read",
+        why: "signal KILL".to_owned(),
+    };
+    assert!(matches!(
+        ActionEnd::from(Fault::Runner(killed)),
+        ActionEnd::Temporary(_)
+    ));
 }
