@@ -109,6 +109,8 @@ make_layer() {
     : >"$layer/etc/machine-id"
     cp -r "$here/mke3" "$layer/opt/mke3"
     cp "$layer/opt/mke3/modprobe" "$layer/usr/local/bin/modprobe"
+    # MKE 4k does not know Debian, whose programs these are.
+    printf 'ID=ubuntu\nVERSION_ID="22.04"\nPRETTY_NAME="Ubuntu 22.04.5 LTS"\n' >"$layer/etc/os-release"
     install -m 600 "$dir/id_ed25519.pub" "$layer/root/.ssh/authorized_keys"
     cat >"$layer/etc/ssh/sshd_config.d/test.conf" <<-end
 	PermitRootLogin prohibit-password

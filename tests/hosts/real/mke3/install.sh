@@ -129,20 +129,20 @@ start ucp-kubelet hyperkube --network host --cap-add SYS_ADMIN --security-opt ap
 start ucp-kube-proxy hyperkube --network host "${nodes[@]}" -- python3 /opt/mke3/kubelet.py kube-proxy "$(hostname)" 10256
 
 # Pods, as the kubelet has Docker run them.
-# POD CONTAINER IMAGE
+# POD CONTAINER IMAGE [NAMESPACE]
 pod() {
     local uid suffix
     uid=$(printf '%s %s' "$(hostname)" "$1" | md5sum | sed 's/^\(.\{8\}\)\(.\{4\}\)\(.\{4\}\)\(.\{4\}\)\(.\{12\}\).*/\1-\2-\3-\4-\5/')
     suffix=$(printf %.5s "$uid")
     mkdir -p "/var/lib/kubelet/pods/$uid/volumes/kubernetes.io~projected/kube-api-access-$suffix"
     for container in POD "$2"; do
-        docker run -d --name "k8s_${container}_$1-${suffix}_kube-system_${uid}_0" --label io.kubernetes.pod.uid="$uid" \
+        docker run -d --name "k8s_${container}_$1-${suffix}_${4:-kube-system}_${uid}_0" --label io.kubernetes.pod.uid="$uid" \
             --label io.kubernetes.container.name="$container" --label io.kubernetes.pod.name="$1-$suffix" \
-            --label io.kubernetes.pod.namespace=kube-system --label annotation.io.kubernetes.pod.terminationGracePeriod=30 \
+            --label io.kubernetes.pod.namespace="${4:-kube-system}" --label annotation.io.kubernetes.pod.terminationGracePeriod=30 \
             "${mounts[@]}" "$([ "$container" = POD ] && echo "mirantis/ucp-pause:$version" || echo "$3")" $stay >/dev/null
     done
 }
 pod calico-node calico-node "mirantis/ucp-calico-node:$version"
-pod web web nginx:1.27
+pod web web nginx:1.27 shop
 # What a user runs beside MKE.
 docker run -d --name legacy --restart always "${mounts[@]}" -v orders-data:/data nginx:1.27 $stay >/dev/null
