@@ -125,7 +125,7 @@ if [ -n "$manager" ]; then
 fi
 start ucp-proxy agent -p 6444:6444 -p 12376:2376 -p 12378:12378 "${nodes[@]}" -- python3 /opt/mke3/proxy.py 6444 12388 $managers
 start ucp-kubelet hyperkube --network host --cap-add SYS_ADMIN --security-opt apparmor=unconfined "${nodes[@]}" \
-    -v /var/lib/kubelet:/var/lib/kubelet:rshared -- python3 /opt/mke3/kubelet.py kubelet "$(hostname)" 10250 10248
+    -v /var/lib/kubelet:/var/lib/kubelet:rshared -v /var/run/docker.sock:/var/run/docker.sock -- python3 /opt/mke3/kubelet.py kubelet "$(hostname)" 10250 10248
 start ucp-kube-proxy hyperkube --network host "${nodes[@]}" -- python3 /opt/mke3/kubelet.py kube-proxy "$(hostname)" 10256
 
 # Pods, as the kubelet has Docker run them.

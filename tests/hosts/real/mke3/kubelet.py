@@ -1,5 +1,5 @@
-"""The kubelet or kube-proxy of MKE 3: holds its ports; the kubelet mounts what its pods have mounted and tells the API that
-it lives. Arguments: its name, the node's name, ports."""
+"""The kubelet or kube-proxy of MKE 3: holds its ports; the kubelet keeps its pods running, with what they have mounted, and
+tells the API that it lives. Arguments: its name, the node's name, ports."""
 import glob
 import http.client
 import json
@@ -27,7 +27,12 @@ def hold(port):
         connection.close()
 
 
-def mount():
+def keep_pods():
+    shown = subprocess.run(
+        ["docker", "ps", "-aq", "--filter", "label=io.kubernetes.pod.uid", "--filter", "status=exited"], capture_output=True, text=True, check=False
+    )
+    if shown.stdout.split():
+        subprocess.run(["docker", "start", *shown.stdout.split()], check=False)
     for volume in glob.glob("/var/lib/kubelet/pods/*/volumes/*/*"):
         if not os.path.ismount(volume):
             subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", volume], check=True)
@@ -40,6 +45,7 @@ def beat():
     context.load_cert_chain(f"{certs}/cert.pem", f"{certs}/key.pem")
     path = f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{node}"
     while True:
+        keep_pods()
         try:
             connection = http.client.HTTPSConnection("127.0.0.1", 6444, context=context, timeout=10)
             lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": node}, "spec": {"renewTime": time.time()}}
@@ -53,7 +59,6 @@ def beat():
 for port in ports:
     threading.Thread(target=hold, args=(port,), daemon=True).start()
 if name == "kubelet":
-    mount()
     beat()
 while True:
     time.sleep(3600)

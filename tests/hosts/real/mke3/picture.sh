@@ -34,8 +34,9 @@ for kv in json.load(sys.stdin)["kvs"]:
     fi
     # Volumes of databases that write by themselves are looked at through their servers.
     find /var/lib/docker/volumes -type f ! -path '*/ucp-kv/_data/*' ! -name metadata.db -exec sha256sum {} + | sed 's/^/content /'
-    find /etc /opt /usr/local /var/lib/kubelet /var/lib/calico /root -xdev -type f ! -path '/etc/mtab' ! -path '*.mkectl-*' \
-        ! -path '/etc/ssh/*' -exec sha256sum {} + | sed 's/^/file /'
+    # Accounts that k0s made stay, because what was moved aside belongs to them.
+    find /etc /usr/local /var/lib/kubelet /var/lib/calico /root -xdev -type f ! -path '*.mkectl-*' \
+        ! -path '/etc/passwd*' ! -path '/etc/group*' ! -path '/etc/shadow*' ! -path '/etc/gshadow*' -exec sha256sum {} + | sed 's/^/file /'
     find /etc/systemd/system -type l -printf 'link %p %l\n'
     findmnt -rno TARGET,FSTYPE | grep '^/var/lib/kubelet/' | sed 's/^/mount /'
     for unit in docker.service docker.socket containerd.service cri-dockerd-mke.service cri-dockerd-mke.socket k0scontroller.service k0sworker.service; do
@@ -43,7 +44,6 @@ for kv in json.load(sys.stdin)["kvs"]:
         echo
     done
     sysctl net.ipv4.ip_forward kernel.panic kernel.panic_on_oops vm.overcommit_memory net.bridge.bridge-nf-call-iptables | sed 's/^/sysctl /'
-    getent passwd | cut -d : -f 1 | sed 's/^/user /'
     for tool in iptables-nft-save ip6tables-nft-save; do
         $tool 2>/dev/null | grep '^:\(KUBE-\|cali-\|DOCKER\)' | sed 's/ \[.*//' | sort -u | sed "s/^/$tool /"
     done
