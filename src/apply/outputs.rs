@@ -235,8 +235,8 @@ pub trait Values {
     fn only(&self, step: &str) -> Option<&str>;
 }
 
-/// Resolves the parameters of an action. An undo gets no secret outputs, and does without outputs of what never ended: it
-/// has to work from any half-done state.
+/// Resolves the parameters of an action. An undo gets no secrets, which nobody should have to look for then, and does without
+/// outputs of what never ended: it has to work from any half-done state.
 ///
 /// # Errors
 ///
@@ -285,6 +285,7 @@ pub fn resolve(
                 let delivery = Delivery::Asset { name: asset.clone() };
                 inputs.files.insert(name.clone(), delivery);
             }
+            ParamSource::Secret(_) if verb == Verb::Undo => {}
             ParamSource::Secret(secret) => {
                 let value = values.secret(secret);
                 let value = value.ok_or_else(|| unresolved(format!("secret {secret}")))?;

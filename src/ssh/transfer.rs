@@ -129,8 +129,8 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 /// What start-up files may write before a download.
 const NOISE_LIMIT: usize = 256 * 1024;
 
-/// Puts a file on a host. Directories on the way are made if need be, with mode 0755 as `install -d` does. If this fails,
-/// what was under the name before is still there.
+/// Puts a file on a host. Directories on the way are made if need be; one that is there keeps its mode, which `install -d`
+/// would change. If this fails, what was under the name before is still there.
 pub async fn upload(
     session: &dyn Session,
     privilege: Privilege,
@@ -148,7 +148,7 @@ pub async fn upload(
         host.settle(&path, upload.owner.as_deref(), &mode).await?;
         return Ok(Uploaded::Present);
     }
-    host.run("making the directory of", ["install", "-d", directory])
+    host.run("making the directory of", ["mkdir", "-p", directory])
         .await?;
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let hash: String = upload.sha256.chars().take(16).collect();

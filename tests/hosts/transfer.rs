@@ -99,6 +99,15 @@ async fn what_cannot_be_written_or_read_is_told() {
         let wrong = upload(&*session, Privilege::Root, Upload::bytes(path, 0o644, b"x")).await;
         assert!(matches!(wrong, Err(TransferError::Path(_))), "{path}: {wrong:?}");
     }
+    // A directory that is there stays as closed as it was.
+    let closed = world.path("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    let inside = world.name("closed/file");
+    upload(&*session, Privilege::Root, Upload::bytes(&inside, 0o644, b"x"))
+        .await
+        .unwrap();
+    assert_eq!(fs::metadata(&closed).unwrap().permissions().mode() & 0o7777, 0o700);
     // An empty file is a file.
     let empty = world.name("empty");
     upload(&*session, Privilege::Root, Upload::bytes(&empty, 0o600, b""))
@@ -128,7 +137,7 @@ async fn sudo_is_used_for_every_step_and_its_refusal_is_told() {
         [
             "sha256sum",
             "test",
-            "install",
+            "mkdir",
             "install",
             "dd",
             "sha256sum",
