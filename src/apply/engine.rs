@@ -5,9 +5,9 @@
 
 use super::book::{Book, Crossed};
 use super::call::{ActionCall, ActionEnd, Executor, Reason, Verb};
-use super::control::{Cause, Control, Decision, Moment, Policy, Reaction, Signals, decide};
+use super::control::{Cause, Control, Decision, Interrupt, Moment, Policy, Reaction, Signals, decide};
 use super::events::{EndKind, Event, Events, millis};
-use super::journal::{JOURNAL_FORMAT, Journal, JournalError, Record};
+use super::journal::{JOURNAL_FORMAT, Journal, JournalError, Kept, Record};
 use super::outputs::{self, Inputs, OutputError, OutputValue, Recorded, Values};
 use super::places::Places;
 pub use super::result::{Failure, Outcome, RunResult, Timing};
@@ -73,6 +73,8 @@ pub struct Setup {
     pub journal: Journal,
     /// The records of earlier runs; empty for the first.
     pub earlier: Vec<Record>,
+    /// Fencing token of this run.
+    pub token: u64,
     /// Where events go.
     pub events: Events,
     /// Requests to stop.
@@ -139,11 +141,13 @@ pub async fn run(setup: Setup) -> Result<RunResult, RunError> {
     };
     let back = setup.direction == Direction::Back || book.rolling_back;
     let resumed = book.begun;
+    let token = setup.token;
     let mut run = Run::new(setup, book);
     run.record(Record::Start {
         format: JOURNAL_FORMAT.to_owned(),
         plan: run.digest.clone(),
         run: run.events.run().to_owned(),
+        token,
         at: run.events.clock().timestamp(),
     })?;
     run.events.emit(Event::RunStart {
@@ -181,6 +185,8 @@ struct Run {
     events: Events,
     control: Control,
     signals: Signals,
+    /// The cluster is not this run's any more.
+    superseded: bool,
     secrets: BTreeMap<String, Secret>,
     made: BTreeMap<(String, String), Secret>,
     width: u32,
@@ -257,6 +263,7 @@ impl Run {
             events: setup.events,
             control: setup.control,
             signals: Signals::default(),
+            superseded: false,
             secrets: setup.secrets,
             made: BTreeMap::new(),
             width: setup.width.max(1),
@@ -276,6 +283,19 @@ impl Run {
         self.journal.add(&record)?;
         self.book.apply(&record);
         Ok(())
+    }
+
+    /// Writes the records. [`Kept::Here`] when nothing may follow them: then that is known from here on.
+    async fn commit(&mut self) -> io::Result<Kept> {
+        let kept = self.journal.commit().await?;
+        if kept == Kept::Here && !self.superseded {
+            self.superseded = true;
+            self.events.emit(Event::Interrupted {
+                interrupt: Interrupt::Superseded,
+                reaction: Reaction::Finish,
+            });
+        }
+        Ok(kept)
     }
 
     fn at(&self) -> String {
@@ -347,6 +367,10 @@ impl Run {
             undos: count(frame.rows().actions.len().saturating_sub(self.book.undone.len())),
             loses: self.loses(spec),
         });
+        // The start of this run is in the journal before it does anything.
+        if self.commit().await? == Kept::Here {
+            return Ok(Outcome::Paused);
+        }
         if !self.let_go(spec).await? {
             return Ok(Outcome::Undecided);
         }
@@ -371,7 +395,12 @@ impl Run {
         Ok(match end {
             end if end.detached => Outcome::Detached,
             _ if self.remaining.is_empty() => Outcome::RolledBack,
-            end if end.worst.is_some_and(|(cause, _)| cause == Cause::Interrupted) => Outcome::Paused,
+            end if end
+                .worst
+                .is_some_and(|(cause, _)| matches!(cause, Cause::Interrupted | Cause::Superseded)) =>
+            {
+                Outcome::Paused
+            }
             _ => Outcome::Undecided,
         })
     }
@@ -391,7 +420,9 @@ impl Run {
         let mut tasks = JoinSet::new();
         let mut running = BTreeSet::new();
         // The start of this run is in the journal before it does anything.
-        self.journal.commit().await?;
+        if self.commit().await? == Kept::Here {
+            return Ok(TakenUp::Superseded);
+        }
         for (id, number) in self.open(verb) {
             let Some(row) = self.places.actions.get(&id).map(|place| &spec.actions[*place]) else {
                 continue;
@@ -424,12 +455,21 @@ impl Run {
                 interrupt = self.control.next() => {
                     let reaction = self.signals.press(interrupt);
                     self.events.emit(Event::Interrupted { interrupt, reaction });
-                    if reaction != Reaction::Stop {
-                        self.running = running.into_iter().collect();
-                        return Ok(TakenUp::Detached);
+                    match reaction {
+                        Reaction::Stop => {
+                            taken = taken.max(TakenUp::Stopped);
+                            halt.send_replace(Halt::Cancel);
+                        }
+                        Reaction::Finish => {
+                            self.superseded = true;
+                            taken = TakenUp::Superseded;
+                            halt.send_replace(Halt::Finish);
+                        }
+                        Reaction::Detach | Reaction::Exit => {
+                            self.running = running.into_iter().collect();
+                            return Ok(TakenUp::Detached);
+                        }
                     }
-                    taken = TakenUp::Stopped;
-                    halt.send_replace(Halt::Cancel);
                 }
                 Some(joined) = tasks.join_next() => {
                     let (start_ms, call, end) = match joined {
@@ -439,7 +479,10 @@ impl Run {
                     };
                     running.remove(call.id());
                     self.taken_up(&call, start_ms, end)?;
-                    self.journal.commit().await?;
+                    if self.commit().await? == Kept::Here {
+                        taken = TakenUp::Superseded;
+                        halt.send_replace(Halt::Finish);
+                    }
                 }
             }
         }
@@ -637,10 +680,11 @@ impl Run {
             outcome: outcome.name().to_owned(),
             used_up,
         })?;
-        self.journal.commit().await?;
+        self.commit().await?;
         let result = RunResult {
             outcome,
             interrupted: self.signals.first(),
+            superseded: self.superseded,
             failures: self.failures,
             left_out: self.book.left_out.clone(),
             running: self.running,
@@ -746,7 +790,10 @@ impl Run {
                 interrupt = self.control.next() => {
                     let reaction = self.signals.press(interrupt);
                     self.events.emit(Event::Interrupted { interrupt, reaction });
-                    if reaction == Reaction::Stop {
+                    if reaction == Reaction::Finish {
+                        self.superseded = true;
+                        drive.stop(Cause::Superseded, OnFailure::Pause, Halt::Finish);
+                    } else if reaction == Reaction::Stop {
                         drive.stop(Cause::Interrupted, OnFailure::Pause, Halt::Cancel);
                     } else {
                         // Letting go is all that dropping an attempt does; results that are there already are kept.
@@ -757,7 +804,7 @@ impl Run {
                         drive.tasks.abort_all();
                         let rows = drive.load.indexed;
                         self.running = drive.running.keys().map(|it| rows.id(*it).to_owned()).collect();
-                        return self.journal.commit().await;
+                        return self.commit().await.map(drop);
                     }
                 }
                 Some(joined) = drive.tasks.join_next() => {
@@ -792,7 +839,17 @@ impl Run {
                 }
             }
         }
-        self.journal.commit().await?;
+        if self.commit().await? == Kept::Here {
+            drive.stop(Cause::Superseded, OnFailure::Pause, Halt::Finish);
+            for (action, call, _) in std::mem::take(&mut drive.next) {
+                let reason = Reason {
+                    untouched: true,
+                    ..Reason::new("it was not begun, because this run does not hold the cluster any more")
+                };
+                self.settle(drive, action, call.attempt, ActionEnd::Cancelled(reason))?;
+            }
+            return Ok(());
+        }
         for (action, call, delay) in drive.next.drain(..) {
             let stage = drive.load.indexed.stage[drive.load.indexed.step[action as usize] as usize] as usize;
             if !std::mem::replace(&mut drive.stage_begun[stage], true) {
@@ -1141,10 +1198,11 @@ fn checked(call: &ActionCall, end: ActionEnd) -> ActionEnd {
 }
 
 /// How taking up an earlier run went.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum TakenUp {
     Ended,
     Stopped,
+    Superseded,
     Detached,
 }
 
@@ -1155,10 +1213,14 @@ struct DriveEnd {
 }
 
 impl DriveEnd {
-    /// Nothing was started, because a person asked to stop before.
+    /// Nothing was started, because the run was to stop before.
     fn without(taken: TakenUp) -> DriveEnd {
+        let cause = match taken {
+            TakenUp::Superseded => Cause::Superseded,
+            _ => Cause::Interrupted,
+        };
         DriveEnd {
-            worst: Some((Cause::Interrupted, OnFailure::Pause)),
+            worst: Some((cause, OnFailure::Pause)),
             finished: false,
             detached: taken == TakenUp::Detached,
         }

@@ -56,6 +56,8 @@ pub enum Command {
     Rollback(RollbackArgs),
     /// Tell how far a plan came
     Status(StatusArgs),
+    /// Take the cluster away from a run that is gone, or from a plan that nobody goes on with
+    Unlock(UnlockArgs),
     /// Run an upgrade on a simulated twin of the cluster, on this machine
     Rehearse(Box<RehearseArgs>),
     /// Show a saved plan; needs nothing but the file
@@ -207,13 +209,37 @@ pub struct RollbackArgs {
 
 /// `status`.
 #[derive(Debug, Args)]
+#[command(
+    after_long_help = "Asks the managers of the plan, and reads the journal of this machine; what is told is the longest of them. It \
+changes nothing. Managers that cannot be asked are named; when none can, the journal of this machine is told as it is.\n\nExit codes: 0 \
+it was told · 12 copies of the journal tell of different deeds · 15 nobody can be asked and nothing is here."
+)]
 pub struct StatusArgs {
     /// The plan
     #[arg(value_name = "PLAN")]
     pub plan: String,
+    /// Ask no host: tell what the journal of this machine says
+    #[arg(long)]
+    pub offline: bool,
     /// Where journals of runs are kept [default: ~/.local/state/mkectl]
     #[arg(long, value_name = "DIR", env = "MKECTL_STATE_DIR")]
     pub state_dir: Option<String>,
+}
+
+/// `unlock`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Says who holds the cluster and asks. Afterwards every host refuses the run that had it, also when that wakes \
+up later, and any plan may be applied.\n\nExit codes: 0 the cluster is free · 6 nobody confirmed it · 15 a majority of managers cannot be \
+reached."
+)]
+pub struct UnlockArgs {
+    /// A plan for the cluster, to know its managers by
+    #[arg(value_name = "PLAN")]
+    pub plan: String,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// What is kept and shown of a run.
@@ -232,6 +258,9 @@ pub struct RunArgs {
     /// Where journals, events and logs of runs are kept [default: ~/.local/state/mkectl]
     #[arg(long, value_name = "DIR", env = "MKECTL_STATE_DIR")]
     pub state_dir: Option<String>,
+    /// How long a run that has gone without a word keeps others from going on with its plan
+    #[arg(long, value_name = "N", default_value_t = crate::cli::run::LEASE_S, value_parser = clap::value_parser!(u32).range(3..=3600))]
+    pub lease_seconds: u32,
 }
 
 /// `rehearse`.

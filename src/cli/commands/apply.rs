@@ -90,7 +90,6 @@ pub fn go(env: &Env, going: &Going<'_>) -> CommandResult {
     let state = State::open(
         &state_dir(going.run.state_dir.as_deref(), home.as_deref())?,
         &plan.digest,
-        going.earlier,
     )?;
     let operator = LocalOperator {
         assets,
@@ -115,6 +114,8 @@ pub fn go(env: &Env, going: &Going<'_>) -> CommandResult {
             width,
             until: going.until.map(str::to_owned),
             direction: going.direction,
+            earlier: going.earlier,
+            lease_s: going.run.lease_seconds,
             settings: Settings::default(),
             limits: Limits::default(),
             events: going.run.events.clone(),

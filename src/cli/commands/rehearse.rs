@@ -161,7 +161,7 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
         .state_dir
         .as_ref()
         .map_or_else(|| work.path().join("state"), PathBuf::from);
-    let state = State::open(&state_base, &plan.digest, run::Earlier::None)?;
+    let state = State::open(&state_base, &plan.digest)?;
     files::write(
         &Path::new(state.directory()).join("plan.json").to_string_lossy(),
         &plan::write(&plan).map_err(|error| CliError::bug(error.to_string()))?,
@@ -199,6 +199,8 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
                 width: plan.spec.estimate.width.max(1),
                 until: args.until.clone(),
                 direction: Direction::Forward,
+                earlier: run::Earlier::None,
+                lease_s: run::LEASE_S,
                 settings: settings(),
                 limits: limits(&faults),
                 events: args.run.events.clone(),

@@ -63,6 +63,7 @@ pub fn run(env: &Env, args: &UpgradeArgs) -> CommandResult {
         config_out: args.run.config_out.clone(),
         events: args.run.events.clone(),
         state_dir: args.run.state_dir.clone(),
+        lease_seconds: args.run.lease_seconds,
     };
     go(
         env,
