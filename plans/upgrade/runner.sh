@@ -523,7 +523,8 @@ take() {
         highest
         before=$at
         uptime_now
-        if [ "$top" -lt "$1" ] && [ "$max" -lt "$1" ] && may_take "$2" "$3"; then
+        # Fenced with this very token: its run has a majority already, and we were away.
+        if [ "$top" -lt "$1" ] && [ "$max" -le "$1" ] && may_take "$2" "$3"; then
             link_once "$common/lease/$1" "$2 $3 $(now) $4 $5 $boot $up ok"
             case $? in
             0)

@@ -98,6 +98,16 @@ impl Shared {
         members.iter().filter(|member| member.kept >= commit).count() >= self.majority
     }
 
+    /// Who is not there, and why.
+    fn away(&self, names: &[String]) -> Vec<(String, String)> {
+        let members = held(&self.members);
+        let named = names.iter().zip(&*members);
+        named
+            .filter(|(_, member)| !member.fault.is_empty())
+            .map(|(name, member)| (name.clone(), member.fault.clone()))
+            .collect()
+    }
+
     /// Since when no majority has answered.
     fn silent(&self) -> Duration {
         let mut beats: Vec<Duration> = held(&self.members).iter().map(|member| member.beat).collect();
@@ -124,7 +134,8 @@ struct Copied {
 }
 
 impl Keeping {
-    /// Begins to keep a claim that was taken. `journal` is what the run goes on from, `stop` hears when the claim is lost.
+    /// Begins to keep a claim that was taken. `journal` is what the run goes on from, `stop` hears when the claim is lost, and
+    /// people are told when no majority answers.
     pub fn begin(
         managers: Arc<Managers>,
         ask: Ask,
@@ -132,6 +143,7 @@ impl Keeping {
         journal: Vec<u8>,
         clock: Arc<dyn Clock>,
         stop: mpsc::UnboundedSender<Interrupt>,
+        tell: impl Fn(&str) + Send + 'static,
     ) -> Keeping {
         let now = clock.elapsed();
         let member = Member {
@@ -161,19 +173,33 @@ impl Keeping {
                 host: host.clone(),
                 at,
                 token,
-                holder: ask.holder.clone(),
+                ask: ask.clone(),
                 beat: Duration::from_secs(u64::from(ask.seconds)) / 3,
                 end: end.subscribe(),
             };
             tasks.spawn(keeper.keep());
         }
         let (watched, mut over) = (Arc::clone(&shared), end.subscribe());
+        let names: Vec<String> = managers.members.iter().map(|host| host.id.clone()).collect();
         tasks.spawn(async move {
+            let mut told = false;
             while !*over.borrow() {
                 let _ = timeout(AGAIN, over.changed()).await;
                 if watched.silent() > PATIENCE {
                     watched.lose();
                 }
+                let away = watched.away(&names);
+                let few = names.len() - away.len() < watched.majority && !*watched.lost.borrow();
+                if few && !told {
+                    let why: Vec<String> = away.iter().map(|(host, why)| format!("{host}: {why}")).collect();
+                    tell(&format!(
+                        "no majority of managers keeps the journal, so nothing new begins until one does: {}",
+                        why.join("; ")
+                    ));
+                } else if told && !few {
+                    tell("a majority of managers keeps the journal again");
+                }
+                told = few;
             }
         });
         Keeping {
@@ -197,15 +223,8 @@ impl Keeping {
             Ok(Kept::Safe) => Ok(()),
             Ok(Kept::Here) => Err(Reason::new("another run has taken this cluster over")),
             Err(_) => {
-                let members = held(&self.shared.members);
-                let why: Vec<String> = self
-                    .managers
-                    .members
-                    .iter()
-                    .zip(&*members)
-                    .filter(|(_, member)| !member.fault.is_empty())
-                    .map(|(host, member)| format!("{}: {}", host.id, member.fault))
-                    .collect();
+                let away = self.away();
+                let why: Vec<String> = away.iter().map(|(host, why)| format!("{host}: {why}")).collect();
                 Err(Reason::new(format!(
                     "a majority of managers does not keep the journal: {}",
                     why.join("; ")
@@ -224,12 +243,8 @@ impl Keeping {
 
     /// Managers that are not there now, and why.
     pub fn away(&self) -> Vec<(String, String)> {
-        let members = held(&self.shared.members);
-        let named = self.managers.members.iter().zip(&*members);
-        named
-            .filter(|(_, member)| !member.fault.is_empty())
-            .map(|(host, member)| (host.id.clone(), member.fault.clone()))
-            .collect()
+        let names: Vec<String> = self.managers.members.iter().map(|host| host.id.clone()).collect();
+        self.shared.away(&names)
     }
 
     /// Ends the claim, after managers that are behind had a moment to come up.
@@ -316,7 +331,7 @@ struct Keeper {
     host: Host,
     at: usize,
     token: Token,
-    holder: String,
+    ask: Ask,
     beat: Duration,
     end: watch::Receiver<bool>,
 }
@@ -345,6 +360,16 @@ impl Keeper {
     async fn session(&self) -> Result<(), Broken> {
         let runner = timeout(ANSWER, self.managers.hosts.runner(&self.host)).await;
         let runner = runner.map_err(|_| Broken::Fault("it does not answer".to_owned()))??;
+        // One that was away when the cluster was taken has not heard of it.
+        let taken = runner.take(self.token, &self.ask).await?;
+        if !taken.granted {
+            return Err(match taken.now.claim {
+                Some(claim) if claim.token < self.token => {
+                    Broken::Fault(format!("it keeps the cluster for {}", claim.plan))
+                }
+                _ => Broken::Lost,
+            });
+        }
         // Before the log is looked at, or what comes in between would not be heard of.
         let mut grown = self.shared.grown.subscribe();
         let (bytes, mut commit) = {
@@ -360,7 +385,7 @@ impl Keeper {
             from: fed,
             pieces: VecDeque::new(),
         });
-        let ending = runner.hold(self.token, &self.holder, input, tell);
+        let ending = runner.hold(self.token, &self.ask.holder, input, tell);
         tokio::pin!(ending);
         let mut clock = interval(self.beat.max(Duration::from_millis(100)));
         // Requests without an answer, in order, with the time when they were sent.

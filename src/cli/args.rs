@@ -176,6 +176,9 @@ pub struct ApplyArgs {
     /// A program of this machine to run when the load balancer must look at the new API, before that is waited for
     #[arg(long, value_name = "CMD")]
     pub lb_hook: Option<String>,
+    /// End at once, without a word, when so many records of the journal are written: for `rehearse --crash-at`
+    #[arg(long, value_name = "N", hide = true)]
+    pub crash_at: Option<u64>,
     /// Where the run is kept.
     #[command(flatten)]
     pub run: RunArgs,
@@ -314,6 +317,11 @@ pub struct FaultOptions {
     /// Cut the connection while this action runs, as --fail HOST/STEP:drop does
     #[arg(long, value_name = "HOST/STEP")]
     pub drop_connection: Vec<String>,
+    /// Lose mkectl, with everything that it kept, when so many records of its journal are written; another home then goes on
+    /// from the plan and the hosts alone, and the end is compared with that of an undisturbed run
+    #[arg(long, value_name = "N", conflicts_with_all = ["fail", "drop_connection", "all_faults", "live"],
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub crash_at: Option<u64>,
     /// Try every action with every fault, each from a copy of the cluster as it is before the action, and print the table
     #[arg(long, conflicts_with_all = ["fail", "drop_connection", "until"])]
     pub all_faults: bool,

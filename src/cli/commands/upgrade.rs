@@ -79,6 +79,7 @@ pub fn run(env: &Env, args: &UpgradeArgs) -> CommandResult {
             mke3_config: config.as_ref(),
             assets: Some(&args.assets),
             lb_hook: args.lb_hook.as_deref(),
+            crash_at: None,
             run: &run,
         },
     )

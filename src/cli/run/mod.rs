@@ -2,6 +2,7 @@
 
 mod clock;
 mod cluster;
+mod crashing;
 mod facts;
 mod hook;
 mod operator;
@@ -38,6 +39,7 @@ use crate::model::Plan;
 use crate::report::{self, Style, failure, run_report::RunReport};
 use crate::ssh::Transport;
 use crate::ssh::pool::{Limits as PoolLimits, Pool};
+use crashing::Crashing;
 use show::Shown;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -65,6 +67,8 @@ pub struct Run<'a> {
     pub earlier: Earlier,
     /// Seconds that the claim on the cluster is valid after each renewal.
     pub lease_s: u32,
+    /// End this process, without a word, when so many records are written.
+    pub crash_at: Option<u64>,
     /// How scripts run.
     pub settings: Settings,
     /// How long the engine waits.
@@ -204,6 +208,10 @@ async fn held_run(env: &Env, ready: Ready<'_>, ask: Ask, token: Token, book: Boo
         journal.bytes.clone(),
         clock.clone(),
         stop.clone(),
+        {
+            let env = env.clone();
+            move |text: &str| env.log(Level::Warn, text)
+        },
     );
     // What a run that does not come to its end leaves: the cluster is kept for the plan once something was begun.
     let mut how = match book.begun {
@@ -232,7 +240,11 @@ async fn held_run(env: &Env, ready: Ready<'_>, ask: Ask, token: Token, book: Boo
         let directory = run.state.directory().to_owned();
         let records = journal.decoded.records.clone();
         let name = state::run_name(&records);
-        let written = Journal::after(keeping.store(run.state.store()?), &journal.decoded);
+        let mut store = keeping.store(run.state.store()?);
+        if let Some(at) = run.crash_at {
+            store = Box::new(Crashing::new(store, at));
+        }
+        let written = Journal::after(store, &journal.decoded);
         let kept = run.state.events()?;
         let mut subscribers: Vec<Arc<dyn Subscriber>> = vec![kept.clone()];
         let wanted = run.events.as_deref().map(state::events_to).transpose()?;
