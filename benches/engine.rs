@@ -174,6 +174,7 @@ async fn once(spec: Spec, width: u32) -> RunResult {
         executor: Arc::new(Sleeper),
         journal: Journal::new(Box::new(MemoryStore::default())),
         earlier: Vec::new(),
+        token: 1,
         events: Events::new("bench", Arc::new(Paused(Instant::now())), Vec::new()),
         control: Control::none(),
         secrets: BTreeMap::new(),

@@ -5,7 +5,7 @@
 #
 #   start ACTION VERB N TOKEN [SECONDS]   starts attempt N unless it was started before; waits up to SECONDS for its end
 #   wait ACTION VERB N SECONDS            waits up to SECONDS for its end
-#   cancel ACTION VERB N                  ends it: TERM, a grace, KILL
+#   cancel ACTION VERB N [TOKEN]          ends it: TERM, a grace, KILL
 #   read ACTION VERB N WHAT OFFSET LENGTH WHAT is stdout, stderr or out/NAME
 #   state                                 the token and every attempt
 #   fence TOKEN                           from now on refuse lower tokens
@@ -13,6 +13,11 @@
 #   get PATH                              a file
 #   missing                               reads "SHA256 PATH" lines, answers with those that are not there
 #   sweep                                 removes secrets of attempts that do not run, and halves of uploads
+#   claims                                the token, who holds the cluster, and the newest copy of the journal
+#   take TOKEN HOLDER PLAN SECONDS WHO    claims the cluster for a run; not while somebody else has it
+#   hold TOKEN HOLDER                     renews the claim and appends to its copy of the journal, as standard input says
+#   release TOKEN HOLDER HOW              ends the claim: free, reserved (for its plan) or withdrawn (was never of use)
+#   unlock TOKEN HOLDER WHO               frees the cluster, whoever has it
 #
 # What an attempt is, on disk, under actions/ACTION/VERB.N. Each file appears whole (written beside, synced, renamed or
 # linked), and "linked" ones can be made only once, whoever comes first:
@@ -23,6 +28,11 @@
 #   cancel, late   somebody, or the deadline, asked for its end
 #   stdout, stderr, out/, outputs     what it wrote; outputs lists out/ with sizes and hashes
 #   exit      how it ended: HOW STATUS BEGAN ENDED STDOUT STDERR ok
+#
+# Tokens and claims are common to all plans, beside R: tokens/N and, on managers, lease/N ("linked"), lease/N.beat (boot id
+# and uptime of the last renewal), lease/N.end. The highest claim that was not withdrawn counts. It is valid for its seconds
+# after a renewal by this host's uptime, which no clock jumps; a reboot starts the seconds anew. One that is over, and was
+# not ended as free, is kept for its plan. R/journal/N is a copy of the journal as the run with the token N writes it.
 #
 # Processes are told apart by pid, start time and boot id, and those of a script by MKECTL_OUT in their environment: a
 # recycled pid is never taken for the living process. Answers stand between two lines of their own, because a login shell
@@ -122,6 +132,10 @@ place() {
         split=${split#*/}
         check_name "${split%%/*}"
         check_name "${split#*/out/}"
+        target=$r/$1
+        ;;
+    journal/*)
+        check_number "${1#journal/}" 18
         target=$r/$1
         ;;
     secrets/*/*/*)
@@ -375,7 +389,7 @@ tell() {
 # Sets max to the highest token seen: the highest name in tokens/. No lock, so nothing can be left locked.
 highest() {
     max=0
-    for seen in "$r/tokens/"*; do
+    for seen in "$common/tokens/"*; do
         seen=${seen##*/}
         case $seen in
         *[!0-9]* | '') continue ;;
@@ -388,20 +402,248 @@ highest() {
 fence() {
     highest
     [ "$max" -le "$1" ] || die "$e_token" "token $1 is refused: this host has seen $max"
-    [ ! -e "$r/tokens/$1" ] || return 0
-    if ! mkdir -p "$r/tokens" 2>/dev/null || ! { : >"$r/tokens/$1"; } 2>/dev/null; then
-        unwritable "$r/tokens"
+    [ ! -e "$common/tokens/$1" ] || return 0
+    if ! mkdir -p "$common/tokens" 2>/dev/null || ! { : >"$common/tokens/$1"; } 2>/dev/null; then
+        unwritable "$common/tokens"
     fi
-    flush "$r/tokens" "$r"
+    flush "$common/tokens" "$common"
     highest
     [ "$max" -le "$1" ] || die "$e_token" "token $1 is refused: this host has seen $max"
-    for seen in "$r/tokens/"*; do
+    for seen in "$common/tokens/"*; do
         seen=${seen##*/}
         case $seen in
         *[!0-9]* | '') continue ;;
         esac
-        [ "$seen" -ge "$1" ] || rm -f "$r/tokens/$seen"
+        [ "$seen" -ge "$1" ] || rm -f "$common/tokens/$seen"
     done
+}
+
+# ---------------------------------------------------------------------------------------------------------- lease
+
+# What is said of a holder: an id, and user@host for people.
+check_word() {
+    case $1 in
+    '' | -* | *[!A-Za-z0-9._@:-]*) die "$e_usage" "not a plain word: $1" ;;
+    esac
+    [ "${#1}" -le 100 ] || die "$e_usage" "this word is too long: $1"
+}
+
+# Sets up to the seconds since the boot.
+uptime_now() {
+    up=0
+    { read -r up _ </proc/uptime; } 2>/dev/null
+    up=${up%%.*}
+}
+
+# TOKEN: sets at to the highest claim besides this one that was not withdrawn, 0 when there is none, and top to the highest
+# of all; of the one at: phase (free, reserved, held, expired), left, and holder, plan, since, seconds, who.
+look_lease() {
+    at=0 top=0 ended=''
+    for claim in "$common/lease/"*; do
+        claim=${claim##*/}
+        case $claim in
+        *[!0-9]* | '') continue ;;
+        esac
+        [ "$claim" -le "$top" ] || top=$claim
+        if [ "$claim" = "$1" ] || [ "$claim" -le "$at" ]; then continue; fi
+        found=
+        { read -r found <"$common/lease/$claim.end"; } 2>/dev/null
+        [ "$found" != withdrawn ] || continue
+        at=$claim ended=$found
+    done
+    phase=free left=0 mark=
+    [ "$at" -gt 0 ] || return 0
+    { read -r holder plan since seconds who beat_boot beat_up mark <"$common/lease/$at"; } 2>/dev/null
+    if [ "$mark" != ok ]; then
+        # Nobody knows whose it is: a person has to free it.
+        holder=- plan=- since=0 seconds=0 who=- phase=reserved
+        return 0
+    fi
+    case $ended in
+    free | reserved)
+        phase=$ended
+        return 0
+        ;;
+    esac
+    mark=
+    { read -r last_boot last_up mark <"$common/lease/$at.beat"; } 2>/dev/null
+    if [ "$mark" = ok ]; then beat_boot=$last_boot beat_up=$last_up; fi
+    # A holder that lost us with a reboot has its seconds to come back.
+    [ "$beat_boot" = "$boot" ] || beat_up=0
+    uptime_now
+    left=$((beat_up + seconds - up))
+    phase=held
+    if [ "$left" -le 0 ]; then phase=expired left=0; fi
+}
+
+tell_lease() {
+    highest
+    [ "$top" -le "$max" ] || max=$top
+    printf 'token %s\n' "$max"
+    [ "$at" -eq 0 ] || printf 'lease %s %s %s %s %s %s %s\n' "$at" "$phase" "$left" "$since" "$holder" "$plan" "$who"
+}
+
+claims() {
+    look_lease none
+    newest=0
+    for copy in "$r/journal/"*; do
+        copy=${copy##*/}
+        case $copy in
+        *[!0-9]* | '') continue ;;
+        esac
+        [ "$copy" -le "$newest" ] || newest=$copy
+    done
+    begin
+    tell_lease
+    if [ -f "$r/journal/$newest" ]; then
+        size_of "$r/journal/$newest"
+        printf 'journal %s %s\n' "$newest" "$size"
+    fi
+    finish
+}
+
+# TOKEN HOLDER: whether this claim is there, of this holder, not ended, and none above it.
+mine() {
+    claimed_by=
+    { read -r claimed_by _ <"$common/lease/$1"; } 2>/dev/null
+    [ "$claimed_by" = "$2" ] && [ ! -e "$common/lease/$1.end" ] || return 1
+    look_lease "$1"
+    [ "$at" -lt "$1" ]
+}
+
+# TOKEN HOLDER PLAN SECONDS WHO
+take() {
+    mkdir -p "$common/lease" 2>/dev/null || unwritable "$common/lease"
+    answer=no
+    if mine "$1" "$2"; then
+        # Asked again, because the answer was lost.
+        answer=yes
+    else
+        look_lease none
+        highest
+        before=$at
+        uptime_now
+        # Fenced with this very token: its run has a majority already, and we were away.
+        if [ "$top" -lt "$1" ] && [ "$max" -le "$1" ] && may_take "$2" "$3"; then
+            link_once "$common/lease/$1" "$2 $3 $(now) $4 $5 $boot $up ok"
+            case $? in
+            0)
+                flush "$common/lease" "$common"
+                # The claim is public: of two that came at once, at least one sees the other.
+                look_lease "$1"
+                if [ "$at" = "$before" ]; then answer=yes; else link_once "$common/lease/$1.end" withdrawn; fi
+                ;;
+            2) unwritable "$common/lease/$1" ;;
+            esac
+        fi
+    fi
+    look_lease none
+    begin
+    printf 'taken %s\n' "$answer"
+    tell_lease
+    finish
+}
+
+# HOLDER PLAN: whether what look_lease found lets this one in.
+may_take() {
+    case $phase in
+    free) ;;
+    held) [ "$holder" = "$1" ] ;;
+    *) [ "$plan" = "$2" ] ;;
+    esac
+}
+
+# TOKEN HOLDER: from now on this host refuses lower tokens. Lines of standard input: "beat" renews, "{…" is appended to the
+# copy of the journal, "commit N" syncs it. Each answer but the first is one line; "lost" when somebody else has taken over.
+hold() {
+    mine "$1" "$2" || die "$e_token" "the claim $1 is over"
+    fence "$1"
+    for claim in "$common/lease/"*; do
+        claim=${claim##*/}
+        case $claim in
+        *[!0-9]* | '') continue ;;
+        esac
+        [ "$claim" -ge "$1" ] || rm -f "$common/lease/$claim.beat" "$common/lease/$claim" "$common/lease/$claim.end"
+    done
+    copy=$r/journal/$1
+    [ -f "$copy" ] || die "$e_missing" "there is no copy of the journal for the token $1"
+    # A shell ends when exec cannot redirect, so it is tried with something else first.
+    { printf '' >>"$copy"; } 2>/dev/null || unwritable "$copy"
+    exec 5>>"$copy"
+    begin
+    size_of "$copy"
+    printf 'holding %s\n' "$size"
+    kept=yes
+    while IFS= read -r line; do
+        case $line in
+        '{'*)
+            [ "$kept" = no ] || printf '%s\n' "$line" >&5 2>/dev/null || kept=no
+            continue
+            ;;
+        esac
+        if ! mine "$1" "$2"; then
+            printf 'lost\n'
+            return
+        fi
+        case $line in
+        beat)
+            uptime_now
+            if { printf '%s %s ok\n' "$boot" "$up" >"$common/lease/$1.beat.new"; } 2>/dev/null &&
+                mv -f "$common/lease/$1.beat.new" "$common/lease/$1.beat" 2>/dev/null; then
+                printf 'beat\n'
+            else
+                printf 'full\n'
+            fi
+            ;;
+        'commit '*)
+            [ "$kept" = no ] || flush "$copy" || kept=no
+            if [ "$kept" = yes ]; then
+                # What was synced before somebody else claimed is found by him; only that counts as kept.
+                if mine "$1" "$2"; then printf 'kept %s\n' "${line#commit }"; else printf 'lost\n'; fi
+            else
+                printf 'full\n'
+                return
+            fi
+            ;;
+        *) die "$e_usage" "not a line for hold" ;;
+        esac
+    done
+}
+
+# TOKEN HOLDER HOW
+release() {
+    case $3 in
+    free | reserved | withdrawn) ;;
+    *) die "$e_usage" "not an end of a claim: $3" ;;
+    esac
+    claimed_by=
+    { read -r claimed_by _ <"$common/lease/$1"; } 2>/dev/null
+    if [ "$claimed_by" = "$2" ]; then
+        link_once "$common/lease/$1.end" "$3"
+        [ "$?" -ne 2 ] || unwritable "$common/lease/$1.end"
+        flush "$common/lease"
+    fi
+    look_lease none
+    begin
+    tell_lease
+    finish
+}
+
+# TOKEN HOLDER WHO
+unlock() {
+    mkdir -p "$common/lease" 2>/dev/null || unwritable "$common/lease"
+    fence "$1"
+    uptime_now
+    # Ended before it is there, so that it never counts as held.
+    link_once "$common/lease/$1.end" free
+    [ "$?" -ne 2 ] || unwritable "$common/lease"
+    link_once "$common/lease/$1" "$2 - $(now) 0 $3 $boot $up ok"
+    [ "$?" -ne 2 ] || unwritable "$common/lease"
+    flush "$common/lease" "$common"
+    look_lease none
+    begin
+    tell_lease
+    finish
 }
 
 # ---------------------------------------------------------------------------------------------------------- start
@@ -955,7 +1197,7 @@ words() {
 }
 
 case $0 in
-/*/runner) r=${0%/*} ;;
+/*/runner) r=${0%/*} common=${0%/*/runner} ;;
 *) die "$e_usage" "call this as sh /DIRECTORY/runner" ;;
 esac
 boot=unknown
@@ -980,8 +1222,10 @@ wait)
     tell
     ;;
 cancel)
-    words "$#" 3 3
+    words "$#" 3 4
     attempt_words "$1" "$2" "$3"
+    check_number "${4:-0}" 18
+    [ "$#" -lt 4 ] || fence "$4"
     cancel
     ;;
 read)
@@ -1000,6 +1244,35 @@ fence)
     begin
     printf 'token %s\n' "$max"
     finish
+    ;;
+claims)
+    words "$#" 0 0
+    claims
+    ;;
+take)
+    words "$#" 5 5
+    check_number "$1" 18
+    for word in "$2" "$3" "$5"; do check_word "$word"; done
+    check_number "$4" 5
+    take "$@"
+    ;;
+hold)
+    words "$#" 2 2
+    check_number "$1" 18
+    check_word "$2"
+    hold "$1" "$2"
+    ;;
+release)
+    words "$#" 3 3
+    check_number "$1" 18
+    check_word "$2"
+    release "$@"
+    ;;
+unlock)
+    words "$#" 3 3
+    check_number "$1" 18
+    for word in "$2" "$3"; do check_word "$word"; done
+    unlock "$@"
     ;;
 put)
     words "$#" 3 3

@@ -14,6 +14,8 @@ pub enum Interrupt {
     Int,
     /// SIGTERM.
     Term,
+    /// The cluster is not this run's any more: another one has taken over, or its claim could not be renewed.
+    Superseded,
 }
 
 /// What a request to stop does.
@@ -26,6 +28,8 @@ pub enum Reaction {
     Detach,
     /// Leave at once.
     Exit,
+    /// Start nothing new and let what runs end; nothing is cancelled, for it is not ours to cancel.
+    Finish,
 }
 
 /// Counts requests to stop.
@@ -38,6 +42,9 @@ pub struct Signals {
 impl Signals {
     /// One more request.
     pub fn press(&mut self, interrupt: Interrupt) -> Reaction {
+        if interrupt == Interrupt::Superseded {
+            return Reaction::Finish;
+        }
         self.first.get_or_insert(interrupt);
         self.pressed = self.pressed.saturating_add(1);
         match self.pressed {
@@ -138,6 +145,8 @@ pub enum Cause {
     CannotTell,
     /// An action that must not be interrupted is past its deadline and still runs.
     StillRunning,
+    /// The cluster is not this run's any more.
+    Superseded,
 }
 
 /// Everything that the decision depends on.
@@ -181,6 +190,8 @@ pub enum Decision {
 /// the plan that was reviewed, goes back, and behind the second nothing does.
 pub fn decide(moment: &Moment) -> Decision {
     match moment.cause {
+        // Whoever holds the cluster now decides.
+        Cause::Superseded if moment.changed => return Decision::Pause,
         // An undo beside it would work against it.
         Cause::StillRunning => return Decision::Undecided,
         _ if !moment.changed => return Decision::Nothing,
@@ -310,6 +321,18 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_was_superseded_only_pauses() {
+        for (policy, stage, _) in FAILED {
+            let found = moments(*policy, *stage, Cause::Superseded).map(|moment| decide(&moment));
+            assert_eq!(found, [Decision::Pause; 3], "{policy} {stage:?}");
+        }
+        let mut signals = Signals::default();
+        assert_eq!(signals.press(Interrupt::Superseded), Reaction::Finish);
+        assert_eq!(signals.first(), None);
+        assert_eq!(signals.press(Interrupt::Int), Reaction::Stop);
+    }
+
+    #[test]
     fn before_any_change_there_is_nothing_to_do() {
         for (policy, stage, _) in FAILED {
             for cause in [
@@ -317,6 +340,7 @@ mod tests {
                 Cause::Interrupted,
                 Cause::CannotTell,
                 Cause::NotAsPlanned,
+                Cause::Superseded,
             ] {
                 let [before, _, _] = moments(*policy, *stage, cause);
                 let found = decide(&Moment {

@@ -3,11 +3,15 @@
 //! In each turn everything that has ended is taken in, then everything that may start is chosen, then all of it goes into
 //! the journal with one sync, and only then the chosen actions begin.
 
+mod settle;
+mod take_up;
+
+use self::take_up::TakenUp;
 use super::book::{Book, Crossed};
 use super::call::{ActionCall, ActionEnd, Executor, Reason, Verb};
-use super::control::{Cause, Control, Decision, Moment, Policy, Reaction, Signals, decide};
+use super::control::{Cause, Control, Decision, Interrupt, Moment, Policy, Reaction, Signals, decide};
 use super::events::{EndKind, Event, Events, millis};
-use super::journal::{JOURNAL_FORMAT, Journal, JournalError, Record};
+use super::journal::{JOURNAL_FORMAT, Journal, JournalError, Kept, Record};
 use super::outputs::{self, Inputs, OutputError, OutputValue, Recorded, Values};
 use super::places::Places;
 pub use super::result::{Failure, Outcome, RunResult, Timing};
@@ -73,6 +77,8 @@ pub struct Setup {
     pub journal: Journal,
     /// The records of earlier runs; empty for the first.
     pub earlier: Vec<Record>,
+    /// Fencing token of this run.
+    pub token: u64,
     /// Where events go.
     pub events: Events,
     /// Requests to stop.
@@ -139,11 +145,13 @@ pub async fn run(setup: Setup) -> Result<RunResult, RunError> {
     };
     let back = setup.direction == Direction::Back || book.rolling_back;
     let resumed = book.begun;
+    let token = setup.token;
     let mut run = Run::new(setup, book);
     run.record(Record::Start {
         format: JOURNAL_FORMAT.to_owned(),
         plan: run.digest.clone(),
         run: run.events.run().to_owned(),
+        token,
         at: run.events.clock().timestamp(),
     })?;
     run.events.emit(Event::RunStart {
@@ -181,6 +189,8 @@ struct Run {
     events: Events,
     control: Control,
     signals: Signals,
+    /// The cluster is not this run's any more.
+    superseded: bool,
     secrets: BTreeMap<String, Secret>,
     made: BTreeMap<(String, String), Secret>,
     width: u32,
@@ -257,6 +267,7 @@ impl Run {
             events: setup.events,
             control: setup.control,
             signals: Signals::default(),
+            superseded: false,
             secrets: setup.secrets,
             made: BTreeMap::new(),
             width: setup.width.max(1),
@@ -276,6 +287,19 @@ impl Run {
         self.journal.add(&record)?;
         self.book.apply(&record);
         Ok(())
+    }
+
+    /// Writes the records. [`Kept::Here`] when nothing may follow them: then that is known from here on.
+    async fn commit(&mut self) -> io::Result<Kept> {
+        let kept = self.journal.commit().await?;
+        if kept == Kept::Here && !self.superseded {
+            self.superseded = true;
+            self.events.emit(Event::Interrupted {
+                interrupt: Interrupt::Superseded,
+                reaction: Reaction::Finish,
+            });
+        }
+        Ok(kept)
     }
 
     fn at(&self) -> String {
@@ -347,6 +371,10 @@ impl Run {
             undos: count(frame.rows().actions.len().saturating_sub(self.book.undone.len())),
             loses: self.loses(spec),
         });
+        // The start of this run is in the journal before it does anything.
+        if self.commit().await? == Kept::Here {
+            return Ok(Outcome::Paused);
+        }
         if !self.let_go(spec).await? {
             return Ok(Outcome::Undecided);
         }
@@ -371,127 +399,14 @@ impl Run {
         Ok(match end {
             end if end.detached => Outcome::Detached,
             _ if self.remaining.is_empty() => Outcome::RolledBack,
-            end if end.worst.is_some_and(|(cause, _)| cause == Cause::Interrupted) => Outcome::Paused,
+            end if end
+                .worst
+                .is_some_and(|(cause, _)| matches!(cause, Cause::Interrupted | Cause::Superseded)) =>
+            {
+                Outcome::Paused
+            }
             _ => Outcome::Undecided,
         })
-    }
-
-    /// Attempts of earlier runs whose end is not known.
-    fn open(&self, verb: Verb) -> Vec<(String, u32)> {
-        let open = self.book.open.iter().filter(|((known, _), _)| *known == verb);
-        open.map(|((_, action), attempt)| (action.clone(), *attempt))
-            .collect()
-    }
-
-    /// Attends to what an earlier run left running, before anything else starts: it holds its host and its budgets. What
-    /// did not end well is tried again later, in its place.
-    async fn take_up(&mut self, spec: &Spec, verb: Verb) -> io::Result<TakenUp> {
-        let lead = Frame::forward(spec).lead();
-        let halt = watch::Sender::new(Halt::No);
-        let mut tasks = JoinSet::new();
-        let mut running = BTreeSet::new();
-        // The start of this run is in the journal before it does anything.
-        self.journal.commit().await?;
-        for (id, number) in self.open(verb) {
-            let Some(row) = self.places.actions.get(&id).map(|place| &spec.actions[*place]) else {
-                continue;
-            };
-            let step = self.places.steps.get(&row.step).map(|place| &spec.steps[*place]);
-            let host = self.places.hosts.get(&row.host).map(|place| &spec.hosts[*place]);
-            let (Some(step), Some(host)) = (step, host) else {
-                continue;
-            };
-            let Ok(inputs) = outputs::resolve(spec, host, row, step, verb, true, self) else {
-                continue;
-            };
-            let Some(call) = self.open_call(&id, verb, number, lead, inputs) else {
-                continue;
-            };
-            self.started(&call);
-            let start_ms = self.now_ms();
-            let (executor, limits, halt) = (Arc::clone(&self.executor), self.limits, halt.subscribe());
-            running.insert(id);
-            tasks.spawn(async move {
-                let call = Arc::new(call);
-                let end = attempt(executor, Arc::clone(&call), limits, Duration::ZERO, halt).await;
-                (start_ms, call, end)
-            });
-        }
-        let mut taken = TakenUp::Ended;
-        while !running.is_empty() {
-            tokio::select! {
-                biased;
-                interrupt = self.control.next() => {
-                    let reaction = self.signals.press(interrupt);
-                    self.events.emit(Event::Interrupted { interrupt, reaction });
-                    if reaction != Reaction::Stop {
-                        self.running = running.into_iter().collect();
-                        return Ok(TakenUp::Detached);
-                    }
-                    taken = TakenUp::Stopped;
-                    halt.send_replace(Halt::Cancel);
-                }
-                Some(joined) = tasks.join_next() => {
-                    let (start_ms, call, end) = match joined {
-                        Ok(joined) => joined,
-                        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                        Err(_) => continue,
-                    };
-                    running.remove(call.id());
-                    self.taken_up(&call, start_ms, end)?;
-                    self.journal.commit().await?;
-                }
-            }
-        }
-        Ok(taken)
-    }
-
-    fn taken_up(&mut self, call: &ActionCall, start_ms: u64, end: ActionEnd) -> io::Result<()> {
-        let now = self.now_ms();
-        let (id, verb, number) = (call.id(), call.verb, call.attempt);
-        let (kind, reason) = match checked(call, end) {
-            ActionEnd::Done(values) => {
-                self.timings.push(Timing {
-                    action: id.to_owned(),
-                    verb,
-                    start_ms,
-                    end_ms: now,
-                });
-                self.done(id, verb, number, values)?;
-                self.told(id, verb, EndKind::Done, now - start_ms, None);
-                return Ok(());
-            }
-            // Its end is still not known, and it is looked for again in its place.
-            ActionEnd::Unreachable(_) | ActionEnd::StillRunning(_) => return Ok(()),
-            ActionEnd::Temporary(reason) => (EndKind::Temporary, reason),
-            ActionEnd::NotAsPlanned(reason) => (EndKind::NotAsPlanned, reason),
-            ActionEnd::Failed(reason) => (EndKind::Failed, reason),
-            ActionEnd::CannotTell(reason) => (EndKind::CannotTell, reason),
-            ActionEnd::Cancelled(reason) => (EndKind::Cancelled, reason),
-        };
-        self.result(id, verb, number, kind, BTreeMap::new(), Some(&reason))?;
-        self.told(id, verb, kind, now - start_ms, Some(&reason));
-        Ok(())
-    }
-
-    /// Records what an action handed on.
-    fn done(
-        &mut self,
-        id: &str,
-        verb: Verb,
-        attempt: u32,
-        values: BTreeMap<String, OutputValue>,
-    ) -> io::Result<()> {
-        let recorded = values
-            .iter()
-            .map(|(name, value)| (name.clone(), value.recorded()));
-        self.result(id, verb, attempt, EndKind::Done, recorded.collect(), None)?;
-        for (name, value) in values {
-            if let OutputValue::Secret(secret) = value {
-                self.made.insert((id.to_owned(), name), secret);
-            }
-        }
-        Ok(())
     }
 
     fn started(&self, call: &ActionCall) {
@@ -504,78 +419,6 @@ impl Run {
             attempt: call.attempt,
             doubtful: call.doubtful(),
         });
-    }
-
-    /// Before anything is undone, what an earlier run left running is brought to its end: an undo beside it would work
-    /// against it. False when something runs on.
-    async fn let_go(&mut self, spec: &Spec) -> Result<bool, RunError> {
-        let open = self.open(Verb::Run);
-        let lead = Frame::forward(spec).lead();
-        let mut tasks = JoinSet::new();
-        for (id, attempt) in open {
-            let Some(call) = self.open_call(&id, Verb::Run, attempt, lead, Inputs::default()) else {
-                continue;
-            };
-            let executor = Arc::clone(&self.executor);
-            // What must not be interrupted is waited for instead.
-            let limit = match call.step().cancel {
-                Cancel::Never => call.deadline,
-                _ => self.limits.cancel,
-            };
-            tasks.spawn(async move {
-                let ended = tokio::time::timeout(limit, executor.cancel(&call)).await;
-                (id, attempt, ended.is_ok())
-            });
-        }
-        let mut gone = true;
-        while let Some(joined) = tasks.join_next().await {
-            let (id, attempt, ended) = match joined {
-                Ok(joined) => joined,
-                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                Err(_) => continue,
-            };
-            if ended {
-                let reason = Reason::new("it was stopped, because everything is undone");
-                let end = EndKind::Cancelled;
-                self.result(&id, Verb::Run, attempt, end, BTreeMap::new(), Some(&reason))?;
-            } else {
-                gone = false;
-                self.running.push(id);
-            }
-        }
-        self.running.sort();
-        Ok(gone)
-    }
-
-    /// An attempt of an earlier run.
-    fn open_call(
-        &self,
-        id: &str,
-        verb: Verb,
-        attempt: u32,
-        lead: Option<u32>,
-        inputs: Inputs,
-    ) -> Option<ActionCall> {
-        let action = *self.places.actions.get(id)?;
-        let row = &self.spec.actions[action];
-        let step = *self.places.steps.get(&row.step)?;
-        let host = *self.places.hosts.get(&row.host)?;
-        let step_row = &self.spec.steps[step];
-        Some(ActionCall {
-            spec: Arc::clone(&self.spec),
-            action,
-            step,
-            host,
-            at: place_of(step_row.at, host, lead),
-            events: self.events.clone(),
-            doubtful: AtomicBool::new(true),
-            heard: AtomicBool::new(false),
-            seen: Mutex::default(),
-            verb,
-            attempt,
-            deadline: Duration::from_secs(u64::from(step_row.timeout_s.max(1))).min(self.limits.action),
-            inputs,
-        })
     }
 
     /// What undoing loses: the stages in which something was changed, each adding to those before it. While no user can have
@@ -637,10 +480,11 @@ impl Run {
             outcome: outcome.name().to_owned(),
             used_up,
         })?;
-        self.journal.commit().await?;
+        self.commit().await?;
         let result = RunResult {
             outcome,
             interrupted: self.signals.first(),
+            superseded: self.superseded,
             failures: self.failures,
             left_out: self.book.left_out.clone(),
             running: self.running,
@@ -746,7 +590,10 @@ impl Run {
                 interrupt = self.control.next() => {
                     let reaction = self.signals.press(interrupt);
                     self.events.emit(Event::Interrupted { interrupt, reaction });
-                    if reaction == Reaction::Stop {
+                    if reaction == Reaction::Finish {
+                        self.superseded = true;
+                        drive.stop(Cause::Superseded, OnFailure::Pause, Halt::Finish);
+                    } else if reaction == Reaction::Stop {
                         drive.stop(Cause::Interrupted, OnFailure::Pause, Halt::Cancel);
                     } else {
                         // Letting go is all that dropping an attempt does; results that are there already are kept.
@@ -757,7 +604,7 @@ impl Run {
                         drive.tasks.abort_all();
                         let rows = drive.load.indexed;
                         self.running = drive.running.keys().map(|it| rows.id(*it).to_owned()).collect();
-                        return self.journal.commit().await;
+                        return self.commit().await.map(drop);
                     }
                 }
                 Some(joined) = drive.tasks.join_next() => {
@@ -792,7 +639,17 @@ impl Run {
                 }
             }
         }
-        self.journal.commit().await?;
+        if self.commit().await? == Kept::Here {
+            drive.stop(Cause::Superseded, OnFailure::Pause, Halt::Finish);
+            for (action, call, _) in std::mem::take(&mut drive.next) {
+                let reason = Reason {
+                    untouched: true,
+                    ..Reason::new("it was not begun, because this run does not hold the cluster any more")
+                };
+                self.settle(drive, action, call.attempt, ActionEnd::Cancelled(reason))?;
+            }
+            return Ok(());
+        }
         for (action, call, delay) in drive.next.drain(..) {
             let stage = drive.load.indexed.stage[drive.load.indexed.step[action as usize] as usize] as usize;
             if !std::mem::replace(&mut drive.stage_begun[stage], true) {
@@ -876,225 +733,6 @@ impl Run {
         }
         self.settle(drive, action, call.attempt, end)
     }
-
-    fn again(
-        &mut self,
-        drive: &mut Drive<'_>,
-        action: u32,
-        call: &ActionCall,
-        tries: u32,
-        reason: &Reason,
-    ) -> io::Result<()> {
-        self.result(
-            call.id(),
-            call.verb,
-            call.attempt,
-            EndKind::Temporary,
-            BTreeMap::new(),
-            Some(reason),
-        )?;
-        let next = match self.call(drive, action) {
-            Ok(next) => next,
-            Err(error) => {
-                let end = ActionEnd::Failed(Reason::new(error.to_string()));
-                return self.settle(drive, action, call.attempt, end);
-            }
-        };
-        self.record(Record::Retry {
-            at: self.at(),
-            action: next.id().to_owned(),
-            verb: next.verb,
-            attempt: next.attempt,
-        })?;
-        self.intent(&next)?;
-        let factor = 2u32.saturating_pow(tries - 1);
-        let delay = self
-            .limits
-            .retry_first
-            .saturating_mul(factor)
-            .min(self.limits.retry_most);
-        self.events.emit(Event::ActionRetry {
-            action: next.id().to_owned(),
-            verb: next.verb,
-            attempt: next.attempt,
-            after_ms: millis(delay),
-            reason: reason.clone(),
-        });
-        if let Some(running) = drive.running.get_mut(&action) {
-            running.tries = tries + 1;
-        }
-        drive.next.push((action, next, delay));
-        Ok(())
-    }
-
-    fn result(
-        &mut self,
-        action: &str,
-        verb: Verb,
-        attempt: u32,
-        end: EndKind,
-        outputs: BTreeMap<String, Recorded>,
-        reason: Option<&Reason>,
-    ) -> io::Result<()> {
-        self.record(Record::Result {
-            at: self.at(),
-            action: action.to_owned(),
-            verb,
-            attempt,
-            end,
-            outputs,
-            reason: reason.cloned(),
-        })
-    }
-
-    /// An action has ended for good.
-    fn settle(&mut self, drive: &mut Drive<'_>, action: u32, attempt: u32, end: ActionEnd) -> io::Result<()> {
-        let id = drive.load.indexed.id(action).to_owned();
-        let now = self.now_ms();
-        let start_ms = drive
-            .running
-            .remove(&action)
-            .map_or(now, |running| running.start_ms);
-        drive.times[action as usize] = now - start_ms;
-        let span = drive.span.get_or_insert((start_ms, now));
-        *span = (span.0.min(start_ms), span.1.max(now));
-        self.timings.push(Timing {
-            action: id.clone(),
-            verb: drive.verb,
-            start_ms,
-            end_ms: now,
-        });
-        let (kind, cause, reason) = match end {
-            ActionEnd::Done(values) => {
-                self.done(&id, drive.verb, attempt, values)?;
-                self.told(&id, drive.verb, EndKind::Done, now - start_ms, None);
-                drive.scheduler.ended(action, Ended::Done);
-                self.stage_ended(drive, action);
-                return Ok(());
-            }
-            ActionEnd::Temporary(reason) => (EndKind::Temporary, Cause::Failed, reason),
-            ActionEnd::NotAsPlanned(reason) => (EndKind::NotAsPlanned, Cause::NotAsPlanned, reason),
-            ActionEnd::Failed(reason) => (EndKind::Failed, Cause::Failed, reason),
-            ActionEnd::Unreachable(reason) => (EndKind::Unreachable, Cause::Unreachable, reason),
-            ActionEnd::CannotTell(reason) => (EndKind::CannotTell, Cause::CannotTell, reason),
-            ActionEnd::StillRunning(reason) => {
-                self.running.push(id.clone());
-                (EndKind::StillRunning, Cause::StillRunning, reason)
-            }
-            ActionEnd::Cancelled(reason) => (EndKind::Cancelled, Cause::Interrupted, reason),
-        };
-        self.result(&id, drive.verb, attempt, kind, BTreeMap::new(), Some(&reason))?;
-        self.told(&id, drive.verb, kind, now - start_ms, Some(&reason));
-        drive.scheduler.ended(action, Ended::Failed);
-        if kind == EndKind::Cancelled {
-            return Ok(());
-        }
-        self.failures.push(Failure {
-            action: id.clone(),
-            verb: drive.verb,
-            end: kind,
-            reason: reason.clone(),
-        });
-        match drive.verb {
-            Verb::Run => self.failed(drive, action, &id, cause, &reason),
-            Verb::Undo => {
-                self.not_undone(drive, action, cause);
-                Ok(())
-            }
-        }
-    }
-
-    fn told(&self, id: &str, verb: Verb, end: EndKind, elapsed_ms: u64, reason: Option<&Reason>) {
-        self.events.emit(Event::ActionEnd {
-            action: id.to_owned(),
-            verb,
-            end,
-            elapsed_ms,
-            reason: reason.cloned(),
-        });
-    }
-
-    fn stage_ended(&self, drive: &mut Drive<'_>, action: u32) {
-        let stage = drive.load.indexed.stage[drive.load.indexed.step[action as usize] as usize] as usize;
-        drive.stage_left[stage] = drive.stage_left[stage].saturating_sub(1);
-        if drive.stage_left[stage] == 0 && drive.verb == Verb::Run {
-            let stage = self.spec.stages[stage].id.clone();
-            self.events.emit(Event::StageEnd { stage });
-        }
-    }
-
-    /// What a failure on the way forward leads to.
-    fn failed(
-        &mut self,
-        drive: &mut Drive<'_>,
-        action: u32,
-        id: &str,
-        cause: Cause,
-        reason: &Reason,
-    ) -> io::Result<()> {
-        let step: &Step = &self.spec.steps[drive.load.indexed.step[action as usize] as usize];
-        let stage: Option<&Stage> = self.spec.stages.iter().find(|stage| stage.id == step.stage);
-        let on_failure = stage.map_or(OnFailure::Pause, |stage| stage.failure);
-        let host = &self.spec.hosts[drive.load.host[action as usize] as usize];
-        if self.book.left_out.contains(&host.id) {
-            return Ok(());
-        }
-        let room = self.book.left_out.len() < self.policy.max_failed_workers as usize;
-        let worker = host.role == Some(Role::Worker);
-        let decision = decide(&self.moment(cause, on_failure, worker && room));
-        if decision == Decision::Quarantine && *drive.halt.borrow() == Halt::No {
-            let host = host.id.clone();
-            self.events.emit(Event::Decided {
-                cause,
-                action: Some(id.to_owned()),
-                decision,
-            });
-            self.record(Record::Quarantine {
-                at: self.at(),
-                host: host.clone(),
-                action: id.to_owned(),
-            })?;
-            self.events.emit(Event::HostQuarantined {
-                host,
-                action: id.to_owned(),
-                reason: reason.clone(),
-            });
-            drive.scheduler.leave_out(drive.load.host[action as usize]);
-            drive.count_stages();
-            return Ok(());
-        }
-        let halt = match decision {
-            Decision::Rollback => Halt::Cancel,
-            _ => Halt::Finish,
-        };
-        drive.stop(cause, on_failure, halt);
-        Ok(())
-    }
-
-    /// A host that cannot be reached does not keep the others from being undone, as long as a majority of managers is
-    /// there. Anything else only stops what comes after it.
-    fn not_undone(&mut self, drive: &mut Drive<'_>, action: u32, cause: Cause) {
-        drive.worst = drive.worst.max(Some((cause, OnFailure::Pause)));
-        if cause != Cause::Unreachable {
-            return;
-        }
-        let lost: BTreeSet<&str> = self
-            .failures
-            .iter()
-            .filter(|failure| failure.verb == Verb::Undo && failure.end == EndKind::Unreachable)
-            .filter_map(|failure| self.places.actions.get(&failure.action))
-            .map(|place| self.spec.actions[*place].host.as_str())
-            .collect();
-        let managers = self
-            .spec
-            .hosts
-            .iter()
-            .filter(|host| host.role == Some(Role::Manager));
-        let (gone, there): (Vec<_>, Vec<_>) = managers.partition(|host| lost.contains(host.id.as_str()));
-        if there.len() > gone.len() {
-            drive.scheduler.leave_out(drive.load.host[action as usize]);
-        }
-    }
 }
 
 impl Drive<'_> {
@@ -1140,14 +778,6 @@ fn checked(call: &ActionCall, end: ActionEnd) -> ActionEnd {
     }
 }
 
-/// How taking up an earlier run went.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum TakenUp {
-    Ended,
-    Stopped,
-    Detached,
-}
-
 struct DriveEnd {
     worst: Option<(Cause, OnFailure)>,
     finished: bool,
@@ -1155,10 +785,14 @@ struct DriveEnd {
 }
 
 impl DriveEnd {
-    /// Nothing was started, because a person asked to stop before.
+    /// Nothing was started, because the run was to stop before.
     fn without(taken: TakenUp) -> DriveEnd {
+        let cause = match taken {
+            TakenUp::Superseded => Cause::Superseded,
+            _ => Cause::Interrupted,
+        };
         DriveEnd {
-            worst: Some((Cause::Interrupted, OnFailure::Pause)),
+            worst: Some((cause, OnFailure::Pause)),
             finished: false,
             detached: taken == TakenUp::Detached,
         }

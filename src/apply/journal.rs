@@ -36,6 +36,9 @@ pub enum Record {
         plan: String,
         /// Name of the run.
         run: String,
+        /// Fencing token of the run.
+        #[serde(default)]
+        token: u64,
         /// When.
         at: String,
     },
@@ -134,10 +137,14 @@ pub enum JournalError {
         wanted: String,
     },
     /// Two copies went on differently.
-    #[error("two copies of the journal differ from record {record} on; a person must say which one is true")]
+    #[error(
+        "two copies of the journal differ from record {record} on: {} and {}; a person must say which one is true", copies[0], copies[1]
+    )]
     Fork {
         /// The first record that differs, from 1.
         record: usize,
+        /// Where the copies are.
+        copies: [String; 2],
     },
 }
 
@@ -221,22 +228,13 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, JournalError> {
     Ok(decoded)
 }
 
-/// Chooses between copies: the longest one, if all others are its beginning. `None` without copies.
-///
-/// # Errors
-///
-/// [`JournalError::Fork`].
-pub fn choose(copies: &[Decoded]) -> Result<Option<&Decoded>, JournalError> {
-    let Some(longest) = copies.iter().max_by_key(|copy| copy.hashes.len()) else {
-        return Ok(None);
-    };
-    for copy in copies {
-        let pairs = copy.hashes.iter().zip(&longest.hashes);
-        if let Some((record, _)) = (1..).zip(pairs).find(|(_, (a, b))| a != b) {
-            return Err(JournalError::Fork { record });
-        }
-    }
-    Ok(Some(longest))
+/// Who would find what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Whoever takes the run up, wherever he does: effects may follow.
+    Safe,
+    /// Only who looks into this very store, because somebody else has taken the cluster over. Nothing may be begun.
+    Here,
 }
 
 /// Where lines go. What was appended may be lost in a crash until it is synced.
@@ -244,7 +242,7 @@ pub trait Store: Send {
     /// Appends lines.
     fn append<'a>(&'a mut self, lines: &'a [u8]) -> Fut<'a, io::Result<()>>;
     /// Makes sure that everything appended survives a crash.
-    fn sync(&mut self) -> Fut<'_, io::Result<()>>;
+    fn sync(&mut self) -> Fut<'_, io::Result<Kept>>;
 }
 
 /// Writes records. Those that come between two commits go to the store together, with one sync.
@@ -286,14 +284,14 @@ impl Journal {
     /// # Errors
     ///
     /// When the store fails. Nothing may be begun then: no later commit can repair the chain.
-    pub async fn commit(&mut self) -> io::Result<()> {
+    pub async fn commit(&mut self) -> io::Result<Kept> {
         if self.lines.is_empty() {
-            return Ok(());
+            return Ok(Kept::Safe);
         }
         self.store.append(self.lines.as_bytes()).await?;
-        self.store.sync().await?;
+        let kept = self.store.sync().await?;
         self.lines.clear();
-        Ok(())
+        Ok(kept)
     }
 }
 
@@ -317,8 +315,8 @@ impl Store for MemoryStore {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn sync(&mut self) -> Fut<'_, io::Result<()>> {
-        Box::pin(std::future::ready(Ok(())))
+    fn sync(&mut self) -> Fut<'_, io::Result<Kept>> {
+        Box::pin(std::future::ready(Ok(Kept::Safe)))
     }
 }
 
@@ -341,7 +339,7 @@ impl Store for FileStore {
         })
     }
 
-    fn sync(&mut self) -> Fut<'_, io::Result<()>> {
-        Box::pin(self.0.sync_data())
+    fn sync(&mut self) -> Fut<'_, io::Result<Kept>> {
+        Box::pin(async move { self.0.sync_data().await.map(|()| Kept::Safe) })
     }
 }

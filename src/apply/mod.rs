@@ -7,9 +7,12 @@
 pub mod book;
 pub mod call;
 pub mod control;
+pub mod copies;
 pub mod engine;
 pub mod events;
 pub mod journal;
+pub mod keeping;
+pub mod lease;
 pub mod outputs;
 mod places;
 pub mod remote;

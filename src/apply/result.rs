@@ -73,6 +73,8 @@ pub struct RunResult {
     pub outcome: Outcome,
     /// The first request to stop.
     pub interrupted: Option<Interrupt>,
+    /// The cluster was not this run's any more.
+    pub superseded: bool,
     /// What did not end well, in order.
     pub failures: Vec<Failure>,
     /// Hosts that were left out.
@@ -98,7 +100,7 @@ impl RunResult {
             (Outcome::Done, _) if self.left_out.is_empty() => 0,
             (Outcome::NothingChanged, Some(Interrupt::Int)) => 130,
             (Outcome::NothingChanged, Some(Interrupt::Term)) => 143,
-            (Outcome::NothingChanged, None) => 10,
+            (Outcome::NothingChanged, _) => 10,
             (Outcome::Done | Outcome::Paused | Outcome::Detached, _) => 11,
             (Outcome::Undecided, _) => 12,
             (Outcome::RolledBack, _) => 13,

@@ -56,6 +56,8 @@ pub enum Command {
     Rollback(RollbackArgs),
     /// Tell how far a plan came
     Status(StatusArgs),
+    /// Take the cluster away from a run that is gone, or from a plan that nobody goes on with
+    Unlock(UnlockArgs),
     /// Run an upgrade on a simulated twin of the cluster, on this machine
     Rehearse(Box<RehearseArgs>),
     /// Show a saved plan; needs nothing but the file
@@ -174,6 +176,9 @@ pub struct ApplyArgs {
     /// A program of this machine to run when the load balancer must look at the new API, before that is waited for
     #[arg(long, value_name = "CMD")]
     pub lb_hook: Option<String>,
+    /// End at once, without a word, when so many records of the journal are written: for `rehearse --crash-at`
+    #[arg(long, value_name = "N", hide = true)]
+    pub crash_at: Option<u64>,
     /// Where the run is kept.
     #[command(flatten)]
     pub run: RunArgs,
@@ -207,13 +212,37 @@ pub struct RollbackArgs {
 
 /// `status`.
 #[derive(Debug, Args)]
+#[command(
+    after_long_help = "Asks the managers of the plan, and reads the journal of this machine; what is told is the longest of them. It \
+changes nothing. Managers that cannot be asked are named; when none can, the journal of this machine is told as it is.\n\nExit codes: 0 \
+it was told · 12 copies of the journal tell of different deeds · 15 nobody can be asked and nothing is here."
+)]
 pub struct StatusArgs {
     /// The plan
     #[arg(value_name = "PLAN")]
     pub plan: String,
+    /// Ask no host: tell what the journal of this machine says
+    #[arg(long)]
+    pub offline: bool,
     /// Where journals of runs are kept [default: ~/.local/state/mkectl]
     #[arg(long, value_name = "DIR", env = "MKECTL_STATE_DIR")]
     pub state_dir: Option<String>,
+}
+
+/// `unlock`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Says who holds the cluster and asks. Afterwards every host refuses the run that had it, also when that wakes \
+up later, and any plan may be applied.\n\nExit codes: 0 the cluster is free · 6 nobody confirmed it · 15 a majority of managers cannot be \
+reached."
+)]
+pub struct UnlockArgs {
+    /// A plan for the cluster, to know its managers by
+    #[arg(value_name = "PLAN")]
+    pub plan: String,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// What is kept and shown of a run.
@@ -232,6 +261,9 @@ pub struct RunArgs {
     /// Where journals, events and logs of runs are kept [default: ~/.local/state/mkectl]
     #[arg(long, value_name = "DIR", env = "MKECTL_STATE_DIR")]
     pub state_dir: Option<String>,
+    /// How long a run that has gone without a word keeps others from going on with its plan
+    #[arg(long, value_name = "N", default_value_t = crate::cli::run::LEASE_S, value_parser = clap::value_parser!(u32).range(3..=3600))]
+    pub lease_seconds: u32,
 }
 
 /// `rehearse`.
@@ -285,6 +317,11 @@ pub struct FaultOptions {
     /// Cut the connection while this action runs, as --fail HOST/STEP:drop does
     #[arg(long, value_name = "HOST/STEP")]
     pub drop_connection: Vec<String>,
+    /// Lose mkectl, with everything that it kept, when so many records of its journal are written; another home then goes on
+    /// from the plan and the hosts alone, and the end is compared with that of an undisturbed run
+    #[arg(long, value_name = "N", conflicts_with_all = ["fail", "drop_connection", "all_faults", "live"],
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub crash_at: Option<u64>,
     /// Try every action with every fault, each from a copy of the cluster as it is before the action, and print the table
     #[arg(long, conflicts_with_all = ["fail", "drop_connection", "until"])]
     pub all_faults: bool,

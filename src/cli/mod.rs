@@ -50,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Upgrade(args) => commands::upgrade::run(&env, args),
         Command::Rollback(args) => commands::rollback::run(&env, args),
         Command::Status(args) => commands::status::run(&env, args),
+        Command::Unlock(args) => commands::unlock::run(&env, args),
         Command::Rehearse(args) => commands::rehearse::run(&env, args),
         Command::Show(args) => commands::show::run(&env, args),
         Command::Diff(args) => commands::diff::run(&env, args),

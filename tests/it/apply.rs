@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod copies;
 mod journal;
 pub mod world;
 
@@ -9,7 +10,7 @@ use crate::support::repo;
 use mkectl::apply::control::{Control, Interrupt, Policy};
 use mkectl::apply::engine::{Direction, Limits};
 use mkectl::apply::events::{self, EndKind, Event, Events, Line, Subscriber};
-use mkectl::apply::journal::{Decoded, Journal, JournalError, MemoryStore, Record, Store, decode};
+use mkectl::apply::journal::{Decoded, Journal, JournalError, Kept, MemoryStore, Record, Store, decode};
 use mkectl::apply::{Fut, Outcome, RunError, RunResult, Secret, Setup, Verb, run};
 use mkectl::catalogue::Bundle;
 use mkectl::model::{Cancel, OnFailure, Role, Spec};
@@ -131,6 +132,7 @@ fn stopped_case(world: &Arc<World>, stop_at: Option<usize>, presses: usize) -> C
             executor: Arc::clone(world) as _,
             journal: Journal::new(Box::new(store.clone())),
             earlier: Vec::new(),
+            token: 1,
             events,
             control,
             secrets: spec
@@ -653,8 +655,8 @@ impl Store for Dying {
         })
     }
 
-    fn sync(&mut self) -> Fut<'_, io::Result<()>> {
-        Box::pin(std::future::ready(Ok(())))
+    fn sync(&mut self) -> Fut<'_, io::Result<Kept>> {
+        Box::pin(std::future::ready(Ok(Kept::Safe)))
     }
 }
 
@@ -908,7 +910,7 @@ impl Store for Full {
         self.0.append(lines)
     }
 
-    fn sync(&mut self) -> Fut<'_, io::Result<()>> {
+    fn sync(&mut self) -> Fut<'_, io::Result<Kept>> {
         self.0.sync()
     }
 }

@@ -1,5 +1,6 @@
 //! `mkectl apply` as a process, over SSH, against simulated hosts.
 
+mod lease;
 mod openssh;
 
 use crate::scripts::Stage;

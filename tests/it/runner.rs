@@ -5,6 +5,7 @@
 mod client;
 mod crash;
 mod harness;
+mod lease;
 
 use harness::{Bench, SHELLS, field, stdout};
 use proptest::prelude::*;

@@ -71,17 +71,24 @@ struct Met {
 }
 
 /// All hosts of a plan.
-pub(super) struct Hosts {
+pub(in crate::apply) struct Hosts {
     pool: Pool,
     root: String,
     program: Arc<str>,
     settings: Settings,
-    token: Token,
+    /// Every host that is used refuses lower tokens from then on; none where nothing is begun.
+    token: Option<Token>,
     met: BTreeMap<String, Mutex<Option<Met>>>,
 }
 
 impl Hosts {
-    pub(super) fn new(spec: &Spec, digest: &str, pool: Pool, settings: Settings, token: Token) -> Hosts {
+    pub(in crate::apply) fn new(
+        spec: &Spec,
+        digest: &str,
+        pool: Pool,
+        settings: Settings,
+        token: Option<Token>,
+    ) -> Hosts {
         let digits = digest.strip_prefix("sha256:").unwrap_or(digest);
         Hosts {
             pool,
@@ -98,18 +105,10 @@ impl Hosts {
     }
 
     /// The runner of a host. While it is held, so is the connection.
-    pub(super) async fn runner(&self, host: &Host) -> Result<HostRunner, HostFault> {
+    pub(in crate::apply) async fn runner(&self, host: &Host) -> Result<HostRunner, HostFault> {
         let session: Arc<dyn Session> = Arc::new(self.pool.session(host).await?);
-        let Some(slot) = self.met.get(&host.id) else {
-            return Err(HostFault::Other {
-                host: host.id.clone(),
-                what: "name",
-                found: host.id.clone(),
-                planned: "none such".to_owned(),
-            });
-        };
         // One at a time: the runner is put there once.
-        let mut met = slot.lock().await;
+        let mut met = self.slot(host)?.lock().await;
         if let Some(met) = &*met {
             return Ok(self.make(session, met));
         }
@@ -119,9 +118,50 @@ impl Hosts {
         };
         let runner = self.make(session, &now);
         runner.bootstrap().await?;
-        runner.fence(self.token).await?;
+        if let Some(token) = self.token {
+            runner.fence(token).await?;
+        }
         *met = Some(now);
         Ok(runner)
+    }
+
+    /// The runner that a run of this plan left on a host, if there is one; changes nothing there.
+    pub(in crate::apply) async fn left(&self, host: &Host) -> Result<Option<HostRunner>, HostFault> {
+        let session: Arc<dyn Session> = Arc::new(self.pool.session(host).await?);
+        let now = Met {
+            privilege: find(&*session, &host.user).await?,
+            delivered: Arc::default(),
+        };
+        let program = format!("{}/runner", self.root);
+        let asked = now.privilege.words(["test", "-f", &program]);
+        let ran = session
+            .exec(Exec::new(asked))
+            .await
+            .map_err(PrivilegeError::Session)?;
+        if now.privilege == Privilege::Sudo
+            && let Some(fault) = crate::ssh::sudo::classify(&ran)
+        {
+            return Err(HostFault::Runner(RunnerError::Sudo(fault)));
+        }
+        Ok(match ran.status {
+            Some(0) => Some(self.make(session, &now)),
+            Some(1) => None,
+            _ => {
+                return Err(HostFault::Runner(RunnerError::NoAnswer {
+                    call: "test",
+                    why: format!("{}: {}", ran.ending(), ran.complaint()),
+                }));
+            }
+        })
+    }
+
+    fn slot(&self, host: &Host) -> Result<&Mutex<Option<Met>>, HostFault> {
+        self.met.get(&host.id).ok_or_else(|| HostFault::Other {
+            host: host.id.clone(),
+            what: "name",
+            found: host.id.clone(),
+            planned: "none such".to_owned(),
+        })
     }
 
     fn make(&self, session: Arc<dyn Session>, met: &Met) -> HostRunner {
@@ -135,20 +175,35 @@ impl Hosts {
         .knowing(met.delivered.clone())
     }
 
-    /// Meets every host, without changing anything there.
-    pub(super) async fn reach(&self, spec: &Spec) -> Vec<(String, Result<Reached, HostFault>)> {
-        let mut meeting = JoinSet::new();
+    /// Puts the runner on every host and fences it.
+    pub(super) async fn fence(self: &Arc<Self>, spec: &Spec) -> Vec<(String, Result<(), HostFault>)> {
+        let mut fencing = JoinSet::new();
         for (at, host) in spec.hosts.iter().enumerate() {
-            let (pool, host) = (self.pool.clone(), host.clone());
-            meeting.spawn(async move { (at, meet(&pool, &host).await) });
+            let (hosts, host) = (Arc::clone(self), host.clone());
+            fencing.spawn(async move { (at, hosts.runner(&host).await.map(drop)) });
         }
-        let mut results: Vec<_> = meeting.join_all().await;
+        let mut results: Vec<_> = fencing.join_all().await;
         results.sort_by_key(|(at, _)| *at);
         results
             .into_iter()
             .map(|(at, result)| (spec.hosts[at].id.clone(), result))
             .collect()
     }
+}
+
+/// Connects to every host of a plan, becomes root there and reads who it is; changes nothing.
+pub async fn reach(pool: &Pool, spec: &Spec) -> Vec<(String, Result<Reached, HostFault>)> {
+    let mut meeting = JoinSet::new();
+    for (at, host) in spec.hosts.iter().enumerate() {
+        let (pool, host) = (pool.clone(), host.clone());
+        meeting.spawn(async move { (at, meet(&pool, &host).await) });
+    }
+    let mut results: Vec<_> = meeting.join_all().await;
+    results.sort_by_key(|(at, _)| *at);
+    results
+        .into_iter()
+        .map(|(at, result)| (spec.hosts[at].id.clone(), result))
+        .collect()
 }
 
 async fn meet(pool: &Pool, host: &Host) -> Result<Reached, HostFault> {

@@ -4,10 +4,10 @@
 //! and attended to where it is found.
 
 mod carry;
-mod host;
+pub(in crate::apply) mod host;
 mod operator;
 
-pub use host::{HostFault, Reached};
+pub use host::{HostFault, Reached, reach};
 pub use operator::{Fetched, Held, Operator, OperatorError};
 
 use super::Fut;
@@ -66,7 +66,7 @@ pub struct Parts {
 /// The executor for real hosts, and for those of a rehearsal.
 pub struct Remote {
     spec: Arc<Spec>,
-    hosts: Hosts,
+    hosts: Arc<Hosts>,
     token: Token,
     operator: Arc<dyn Operator>,
     log: Arc<dyn HostLog>,
@@ -121,6 +121,15 @@ impl From<Fault> for ActionEnd {
             Fault::Runner(error @ RunnerError::NoAnswer { .. }) => {
                 ActionEnd::Temporary(Reason::new(error.to_string()))
             }
+            // Nothing was started, and what becomes of this run its journal will tell.
+            Fault::Runner(
+                error @ RunnerError::Refused {
+                    why: Refusal::Token, ..
+                },
+            ) => ActionEnd::Cancelled(Reason {
+                untouched: true,
+                ..Reason::new(error.to_string())
+            }),
             // Somebody may make room before the next attempt.
             Fault::Runner(error @ RunnerError::Keep(_)) => {
                 ActionEnd::Temporary(Reason::new(error.to_string()))
@@ -168,13 +177,13 @@ impl Remote {
     /// An executor. Nothing is connected yet.
     pub fn new(parts: Parts) -> Remote {
         Remote {
-            hosts: Hosts::new(
+            hosts: Arc::new(Hosts::new(
                 &parts.spec,
                 &parts.digest,
                 parts.pool,
                 parts.settings,
-                parts.token,
-            ),
+                Some(parts.token),
+            )),
             spec: parts.spec,
             token: parts.token,
             operator: parts.operator,
@@ -184,9 +193,10 @@ impl Remote {
         }
     }
 
-    /// Connects to every host of the plan, becomes root there and reads who it is; changes nothing.
-    pub async fn reach(&self) -> Vec<(String, Result<Reached, HostFault>)> {
-        self.hosts.reach(&self.spec).await
+    /// Puts the runner on every host of the plan, which refuses lower tokens from then on: whoever had the cluster before
+    /// gets nothing started any more, wherever he wakes up.
+    pub async fn fence(&self) -> Vec<(String, Result<(), HostFault>)> {
+        self.hosts.fence(&self.spec).await
     }
 
     /// The bytes of an output that lies on a host.
@@ -732,7 +742,7 @@ impl Executor for Remote {
                 && let Ok(runner) = self.hosts.runner(host).await
             {
                 // What became of it, the next probe says.
-                let _ = runner.cancel(&attempt).await;
+                let _ = runner.cancel(&attempt, self.token).await;
             }
             self.note(call, None);
         })

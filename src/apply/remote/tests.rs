@@ -72,6 +72,7 @@ fn what_room_or_a_restart_explains_is_worth_another_try() {
     ] {
         assert!(matches!(refused(why), ActionEnd::Failed(_)), "{why:?}");
     }
+    assert!(matches!(refused(Refusal::Token), ActionEnd::Cancelled(reason) if reason.untouched));
     let killed = RunnerError::NoAnswer {
         call: "read",
         why: "signal KILL".to_owned(),

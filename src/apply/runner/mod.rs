@@ -5,11 +5,13 @@
 //! there; nothing here guesses.
 
 mod answer;
+mod claim;
 mod names;
 mod state;
 mod task;
 
 pub use answer::{Refusal, RunnerError};
+pub use claim::{Ask, Claim, Claimed, Heard, HolderEnd, Phase, Taken};
 pub use names::{ActionName, Attempt, Token, Verb};
 pub use state::{AttemptState, Ended, HostState, How, Kept, Lost, Outcome, OutputFile, Report, Verdict};
 pub use task::{Detach, Settings, Task, TaskError};
@@ -313,13 +315,11 @@ impl HostRunner {
     }
 
     /// Ends an attempt: TERM, the grace of the settings, KILL. Answers with what became of it.
-    pub async fn cancel(&self, attempt: &Attempt) -> Result<Report, RunnerError> {
-        self.report(
-            "cancel",
-            &attempt.words(),
-            self.settings.grace_s.saturating_add(20),
-        )
-        .await
+    pub async fn cancel(&self, attempt: &Attempt, token: Token) -> Result<Report, RunnerError> {
+        let mut words = attempt.words().to_vec();
+        words.push(token.number().to_string());
+        self.report("cancel", &words, self.settings.grace_s.saturating_add(20))
+            .await
     }
 
     /// Runs an attempt to its end: prepares, starts or attaches, follows. Scripts and files were delivered before. An

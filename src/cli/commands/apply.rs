@@ -36,6 +36,8 @@ pub struct Going<'a> {
     pub assets: Option<&'a [(String, String)]>,
     /// `--lb-hook`.
     pub lb_hook: Option<&'a str>,
+    /// `--crash-at`, for a rehearsal.
+    pub crash_at: Option<u64>,
     /// What is kept.
     pub run: &'a RunArgs,
 }
@@ -61,6 +63,7 @@ pub fn run(env: &Env, args: &ApplyArgs) -> CommandResult {
             mke3_config: config.as_ref(),
             assets: Some(&args.assets),
             lb_hook: args.lb_hook.as_deref(),
+            crash_at: args.crash_at,
             run: &args.run,
         },
     )
@@ -90,7 +93,6 @@ pub fn go(env: &Env, going: &Going<'_>) -> CommandResult {
     let state = State::open(
         &state_dir(going.run.state_dir.as_deref(), home.as_deref())?,
         &plan.digest,
-        going.earlier,
     )?;
     let operator = LocalOperator {
         assets,
@@ -115,7 +117,13 @@ pub fn go(env: &Env, going: &Going<'_>) -> CommandResult {
             width,
             until: going.until.map(str::to_owned),
             direction: going.direction,
-            settings: Settings::default(),
+            earlier: going.earlier,
+            lease_s: going.run.lease_seconds,
+            crash_at: going.crash_at,
+            settings: match going.crash_at {
+                Some(_) => super::rehearse::settings(),
+                None => Settings::default(),
+            },
             limits: Limits::default(),
             events: going.run.events.clone(),
         },

@@ -18,6 +18,7 @@ pub mod rollback;
 pub mod schema;
 pub mod show;
 pub mod status;
+pub mod unlock;
 pub mod upgrade;
 pub mod version;
 

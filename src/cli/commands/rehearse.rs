@@ -1,6 +1,7 @@
 //! `mkectl rehearse`: plan and apply, on a simulated twin of the cluster.
 
 mod compare;
+mod crash;
 mod fault;
 mod matrix;
 
@@ -152,6 +153,23 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
         };
         return all_faults(env, args, twin, work.path(), passing);
     }
+    if let Some(at) = args.faults.crash_at {
+        let crash = crash::Crash {
+            env,
+            args,
+            twin: Twin {
+                plan: &plan,
+                assets: files_of_assets,
+                facts: &parsed,
+                accounts: known.as_ref(),
+            },
+            config: &mke3_config,
+            passing,
+            work: work.path(),
+            at,
+        };
+        return crash.run();
+    }
     let kept = match &args.run.output {
         Some(given) => PathBuf::from(given),
         None => work.path().join("mke"),
@@ -161,7 +179,7 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
         .state_dir
         .as_ref()
         .map_or_else(|| work.path().join("state"), PathBuf::from);
-    let state = State::open(&state_base, &plan.digest, run::Earlier::None)?;
+    let state = State::open(&state_base, &plan.digest)?;
     files::write(
         &Path::new(state.directory()).join("plan.json").to_string_lossy(),
         &plan::write(&plan).map_err(|error| CliError::bug(error.to_string()))?,
@@ -199,6 +217,9 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
                 width: plan.spec.estimate.width.max(1),
                 until: args.until.clone(),
                 direction: Direction::Forward,
+                earlier: run::Earlier::None,
+                lease_s: run::LEASE_S,
+                crash_at: None,
                 settings: settings(),
                 limits: limits(&faults),
                 events: args.run.events.clone(),
@@ -215,7 +236,7 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
             let found = compare::differences(&lab, &before, &passing)
                 .await
                 .map_err(|error| lab_error(&error))?;
-            compare::tell(env, &before, &found);
+            compare::tell(env, &before, &found, "before");
             as_before = found.is_empty();
         }
         let unmodelled = lab.state().unmodelled.clone();
@@ -299,7 +320,7 @@ fn smaller(work: &Path) -> Result<(), CliError> {
 }
 
 /// Scripts do not wait for slow hardware in a rehearsal.
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         poll: "0.05".to_owned(),
         grace_s: 2,

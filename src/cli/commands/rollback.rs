@@ -23,6 +23,7 @@ pub fn run(env: &Env, args: &RollbackArgs) -> CommandResult {
             mke3_config: config.as_ref(),
             assets: None,
             lb_hook: None,
+            crash_at: None,
             run: &args.run,
         },
     )

@@ -63,6 +63,7 @@ pub fn run(env: &Env, args: &UpgradeArgs) -> CommandResult {
         config_out: args.run.config_out.clone(),
         events: args.run.events.clone(),
         state_dir: args.run.state_dir.clone(),
+        lease_seconds: args.run.lease_seconds,
     };
     go(
         env,
@@ -78,6 +79,7 @@ pub fn run(env: &Env, args: &UpgradeArgs) -> CommandResult {
             mke3_config: config.as_ref(),
             assets: Some(&args.assets),
             lb_hook: args.lb_hook.as_deref(),
+            crash_at: None,
             run: &run,
         },
     )

@@ -1,6 +1,8 @@
 //! What `apply` and `rehearse` have in common: a plan, hosts to run it on, and everything that is kept and shown of the run.
 
 mod clock;
+mod cluster;
+mod crashing;
 mod facts;
 mod hook;
 mod operator;
@@ -10,11 +12,12 @@ mod stale;
 mod state;
 
 pub use clock::{WallClock, milliseconds_since_1970, seconds_since_1970};
+pub use cluster::{Cluster, LEASE_S, Looked, Patience, merged, undecided, when, who};
 pub use facts::{Reading, prepared, read as facts};
 pub use hook::Hook;
 pub use operator::{LocalOperator, digest_file};
 pub use secrets::resolve as secrets;
-pub use state::{Earlier, State};
+pub use state::{Earlier, State, place, random_id};
 
 use super::error::CliError;
 use super::exit;
@@ -24,15 +27,19 @@ use super::{CommandResult, Env, files};
 use crate::apply::book::Book;
 use crate::apply::call::Executor;
 use crate::apply::control::{Control, Interrupt, Policy};
+use crate::apply::copies::Copy;
 use crate::apply::engine::{Direction, Limits};
 use crate::apply::events::{Events, Subscriber};
-use crate::apply::remote::{HostFault, Parts, Remote};
-use crate::apply::runner::{Settings, Token};
+use crate::apply::journal::Journal;
+use crate::apply::keeping::Keeping;
+use crate::apply::remote::{HostFault, Parts, Remote, reach};
+use crate::apply::runner::{Ask, HolderEnd, Settings, Token};
 use crate::apply::{Clock, Outcome, RunError, RunResult, Secret, Setup};
 use crate::model::Plan;
 use crate::report::{self, Style, failure, run_report::RunReport};
 use crate::ssh::Transport;
 use crate::ssh::pool::{Limits as PoolLimits, Pool};
+use crashing::Crashing;
 use show::Shown;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -56,6 +63,12 @@ pub struct Run<'a> {
     pub until: Option<String>,
     /// Which way.
     pub direction: Direction,
+    /// What there must be of earlier runs.
+    pub earlier: Earlier,
+    /// Seconds that the claim on the cluster is valid after each renewal.
+    pub lease_s: u32,
+    /// End this process, without a word, when so many records are written.
+    pub crash_at: Option<u64>,
     /// How scripts run.
     pub settings: Settings,
     /// How long the engine waits.
@@ -74,103 +87,233 @@ pub struct Done {
     pub run: String,
 }
 
-/// Reaches all hosts, runs the plan, and shows what happens.
+/// A run whose hosts are reached and whose earlier runs are known.
+struct Ready<'a> {
+    run: Run<'a>,
+    pool: Pool,
+    cluster: Cluster,
+    /// The journal that the run goes on from.
+    journal: Copy,
+}
+
+/// Reaches all hosts, takes the cluster, runs the plan, and shows what happens.
 ///
 /// # Errors
 ///
-/// When a host is not there, not trusted or another one, when nothing may be run, or when the journal breaks off.
-pub async fn run(env: &Env, run: Run<'_>) -> Result<Done, CliError> {
+/// When a host is not there, not trusted or another one, when nothing may be run, when somebody else has the cluster, or when
+/// the journal breaks off.
+pub async fn run(env: &Env, mut run: Run<'_>) -> Result<Done, CliError> {
     let plan = run.plan;
-    let spec = Arc::new(plan.spec.clone());
+    // What is here is enough to say no, and all hosts may be far away.
+    if let Ok(copy) = run.state.copy() {
+        refuse_earlier(run.earlier, copy, true)?;
+    }
     let pool = Pool::new(
-        run.transport,
+        run.transport.clone(),
         PoolLimits {
             // Each host keeps its connection while something runs there; the rest are opened when they are needed.
             connections: usize::try_from(run.width).unwrap_or(usize::MAX).max(1) * 2,
             ..PoolLimits::default()
         },
     );
-    let token = Token::new(run.state.token()).ok_or_else(|| CliError::bug("this run has no number"))?;
-    let log = Arc::new(run.state.host_log());
-    let operator = Arc::new(run.operator);
-    let remote = Arc::new(Remote::new(Parts {
-        spec: spec.clone(),
-        digest: plan.digest.clone(),
-        pool: pool.clone(),
-        settings: run.settings,
-        token,
-        operator: operator.clone(),
-        log,
-        secrets: run.secrets.clone(),
-    }));
     env.log(Level::Info, "==> Running phase: Connect to hosts");
-    reached(env, plan, remote.reach().await)?;
-
-    let directory = run.state.directory().to_owned();
-    let name = run.state.run();
-    let (journal, earlier) = run.state.journal()?;
-    let clock: Arc<dyn Clock> = Arc::new(WallClock::since(env.log.start()));
-    let kept = run.state.events()?;
-    let mut subscribers: Vec<Arc<dyn Subscriber>> = vec![kept.clone()];
-    let wanted = run.events.as_deref().map(state::events_to).transpose()?;
-    if let Some(wanted) = &wanted {
-        subscribers.push(wanted.clone());
+    reached(env, plan, reach(&pool, &plan.spec).await)?;
+    let cluster = Cluster::new(plan, run.transport.clone(), run.settings.clone(), Patience::Long);
+    let journal = known(env, &run.state, &cluster).await?;
+    refuse_earlier(run.earlier, &journal, false)?;
+    let book = Book::read(&plan.digest, &journal.decoded.records).map_err(|error| refused(&error.into()))?;
+    if book.used_up {
+        return Err(refused(&RunError::UsedUp));
     }
-    let book = Book::read(&plan.digest, &earlier).map_err(|error| refused(&error.into()))?;
     if run.direction == Direction::Forward {
         stale::check(env, plan, &book, &pool, run.width).await?;
     }
-    let shown = Shown::new(
-        env,
-        spec.clone(),
-        &book,
-        run.until.as_deref(),
-        run.width,
-        clock.clone(),
-    );
-    subscribers.push(shown.subscriber.clone());
-    let events = Events::new(run.state.run(), clock, subscribers);
-    let executor: Arc<dyn Executor> = match operator.hook.clone() {
-        Some(hook) => Arc::new(hook::Hooked::new(remote, hook, env.clone())),
-        None => remote,
+
+    let ask = Ask {
+        holder: run.state.holder().to_owned(),
+        plan: plan.digest.clone(),
+        seconds: run.lease_s,
+        who: who(),
     };
-    let (stop, control) = Control::new();
-    let signals = tokio::spawn(listen(stop));
-    let result = crate::apply::run(Setup {
-        spec,
-        digest: plan.digest.clone(),
-        executor,
-        journal,
-        earlier,
-        events,
-        control,
-        secrets: run.secrets,
-        width: run.width,
-        until: run.until,
-        policy: Policy::of(&plan.spec),
-        direction: run.direction,
-        limits: run.limits,
-    })
-    .await;
-    signals.abort();
-    shown.finish();
-    pool.close().await;
-    for error in [Some(kept), wanted]
-        .into_iter()
-        .flatten()
-        .filter_map(|lines| lines.error())
-    {
-        env.log(
-            Level::Warn,
-            &format!("events could not be written to the end: {error}"),
-        );
+    env.log(Level::Info, "==> Running phase: Take the cluster");
+    let token = cluster.take(env, &ask).await?;
+    // Nobody else writes now. Somebody may have, before.
+    let held = known(env, &run.state, &cluster).await;
+    let as_looked_at = held.as_ref().is_ok_and(|held| held.bytes == journal.bytes);
+    if !as_looked_at {
+        cluster.managers.give_back(token, &ask.holder).await;
+        held?;
+        return Err(CliError {
+            exit: exit::LOCKED,
+            message: "another run of this plan came in between; nothing was begun".to_owned(),
+            hint: "look at `mkectl status`, and run the command again".to_owned(),
+        });
     }
-    let result = result.map_err(|error| refused(&error))?;
-    Ok(Done {
-        result,
-        directory,
-        run: name,
-    })
+    run.state.adopt(&journal)?;
+    let ready = Ready {
+        run,
+        pool,
+        cluster,
+        journal,
+    };
+    held_run(env, ready, ask, token, book).await
+}
+
+/// The journal of the plan, from this machine and the managers.
+async fn known(env: &Env, state: &State, cluster: &Cluster) -> Result<Copy, CliError> {
+    let looked = cluster.look().await;
+    cluster.enough(&looked)?;
+    for (host, why) in &looked.without {
+        env.log(Level::Warn, &format!("{host}: no copy of the journal: {why}"));
+    }
+    merged(env, Some(state.copy()), &looked)
+}
+
+/// Refuses a plan that was begun, or was not, against what was said. `here`: only this machine was asked so far.
+fn refuse_earlier(earlier: Earlier, journal: &Copy, here: bool) -> Result<(), CliError> {
+    let begun = !journal.decoded.records.is_empty();
+    match earlier {
+        Earlier::None if begun => Err(CliError {
+            exit: exit::USAGE,
+            message: format!(
+                "this plan was begun before; the journal of {} tells how far it came",
+                journal.from
+            ),
+            hint: "go on with `mkectl apply --resume`, or make a new plan".to_owned(),
+        }),
+        Earlier::Resume if !begun && !here => Err(CliError::usage(
+            "there is nothing to resume: this plan was never begun",
+            "run it without --resume",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Runs the plan with a claim, which ends with the run.
+async fn held_run(env: &Env, ready: Ready<'_>, ask: Ask, token: Token, book: Book) -> Result<Done, CliError> {
+    let Ready {
+        run,
+        pool,
+        cluster,
+        journal,
+    } = ready;
+    let plan = run.plan;
+    let spec = Arc::new(plan.spec.clone());
+    let clock: Arc<dyn Clock> = Arc::new(WallClock::since(env.log.start()));
+    let (stop, control) = Control::new();
+    let keeping = Keeping::begin(
+        cluster.managers.clone(),
+        ask,
+        token,
+        journal.bytes.clone(),
+        clock.clone(),
+        stop.clone(),
+        {
+            let env = env.clone();
+            move |text: &str| env.log(Level::Warn, text)
+        },
+    );
+    // What a run that does not come to its end leaves: the cluster is kept for the plan once something was begun.
+    let mut how = match book.begun {
+        true => HolderEnd::Reserved,
+        false => HolderEnd::Free,
+    };
+    let done = async {
+        keeping.ready().await.map_err(|why| CliError {
+            exit: exit::UNREACHABLE,
+            message: why.message,
+            hint: "correct what is said above and run the command again".to_owned(),
+        })?;
+        let operator = Arc::new(run.operator);
+        let remote = Arc::new(Remote::new(Parts {
+            spec: spec.clone(),
+            digest: plan.digest.clone(),
+            pool: pool.clone(),
+            settings: run.settings,
+            token,
+            operator: operator.clone(),
+            log: Arc::new(run.state.host_log()),
+            secrets: run.secrets.clone(),
+        }));
+        fenced(plan, remote.fence().await)?;
+
+        let directory = run.state.directory().to_owned();
+        let records = journal.decoded.records.clone();
+        let name = state::run_name(&records);
+        let mut store = keeping.store(run.state.store()?);
+        if let Some(at) = run.crash_at {
+            store = Box::new(Crashing::new(store, at));
+        }
+        let written = Journal::after(store, &journal.decoded);
+        let kept = run.state.events()?;
+        let mut subscribers: Vec<Arc<dyn Subscriber>> = vec![kept.clone()];
+        let wanted = run.events.as_deref().map(state::events_to).transpose()?;
+        if let Some(wanted) = &wanted {
+            subscribers.push(wanted.clone());
+        }
+        let shown = Shown::new(
+            env,
+            spec.clone(),
+            &book,
+            run.until.as_deref(),
+            run.width,
+            clock.clone(),
+        );
+        subscribers.push(shown.subscriber.clone());
+        let events = Events::new(name.clone(), clock.clone(), subscribers);
+        let executor: Arc<dyn Executor> = match operator.hook.clone() {
+            Some(hook) => Arc::new(hook::Hooked::new(remote, hook, env.clone())),
+            None => remote,
+        };
+        let signals = tokio::spawn(listen(stop));
+        let result = crate::apply::run(Setup {
+            spec,
+            digest: plan.digest.clone(),
+            executor,
+            journal: written,
+            earlier: records,
+            token: token.number(),
+            events,
+            control,
+            secrets: run.secrets,
+            width: run.width,
+            until: run.until,
+            policy: Policy::of(&plan.spec),
+            direction: run.direction,
+            limits: run.limits,
+        })
+        .await;
+        signals.abort();
+        shown.finish();
+        for error in [Some(kept), wanted]
+            .into_iter()
+            .flatten()
+            .filter_map(|lines| lines.error())
+        {
+            env.log(
+                Level::Warn,
+                &format!("events could not be written to the end: {error}"),
+            );
+        }
+        how = HolderEnd::Reserved;
+        let result = result.map_err(|error| refused(&error))?;
+        if result.book.used_up || !result.book.crossed(&plan.spec).changed {
+            how = HolderEnd::Free;
+        }
+        for (host, why) in keeping.away() {
+            env.log(Level::Warn, &format!("{host} has not the whole journal: {why}"));
+        }
+        Ok(Done {
+            result,
+            directory,
+            run: name,
+        })
+    }
+    .await;
+    keeping.finish(how).await;
+    pool.close().await;
+    cluster.close().await;
+    done
 }
 
 /// Ctrl-C and SIGTERM become requests to stop.
@@ -191,6 +334,28 @@ async fn listen(stop: tokio::sync::mpsc::UnboundedSender<Interrupt>) {
             return;
         }
     }
+}
+
+/// Refuses to begin where a host could not be fenced.
+fn fenced(plan: &Plan, results: Vec<(String, Result<(), HostFault>)>) -> Result<(), CliError> {
+    let count = plan.spec.hosts.len();
+    let mut bad: Vec<String> = results
+        .into_iter()
+        .filter_map(|(host, result)| Some(format!("{host}: {}", result.err()?)))
+        .collect();
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "{} of {count} hosts cannot be used, so nothing was begun",
+        bad.len()
+    );
+    bad.truncate(10);
+    Err(CliError {
+        exit: exit::UNREACHABLE,
+        message: format!("{message}\n{}", bad.join("\n")),
+        hint: "correct what is said above and run the command again".to_owned(),
+    })
 }
 
 fn reached(

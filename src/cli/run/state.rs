@@ -2,15 +2,16 @@
 //!
 //! `journal.jsonl` (append-only, hash chain), `events.jsonl`, `hosts/HOST.log` (everything that a host printed), `copies/`.
 
+use crate::apply::copies::Copy;
 use crate::apply::events::Stream;
-use crate::apply::journal::{Decoded, FileStore, Journal, Record, decode};
+use crate::apply::journal::{FileStore, JournalError, Record, Store};
 use crate::apply::remote::HostLog;
 use crate::cli::error::CliError;
 use crate::cli::exit;
 use crate::report::event_lines::EventLines;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,10 +19,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The directory of a plan, held by this process.
 pub struct State {
     directory: String,
-    number: u64,
+    holder: String,
     /// Locked as long as it is open.
     journal: File,
-    decoded: Decoded,
+    /// What it holds, or why that cannot be used.
+    copy: Result<Copy, JournalError>,
 }
 
 /// What a person said about earlier runs of the plan.
@@ -33,15 +35,20 @@ pub enum Earlier {
     Resume,
 }
 
+/// The directory of a plan below `base`.
+pub fn place(base: &Path, digest: &str) -> PathBuf {
+    let digits = digest.strip_prefix("sha256:").unwrap_or(digest);
+    base.join(digits.get(..16).unwrap_or(digits))
+}
+
 impl State {
     /// Opens the directory of a plan below `base`, makes it where it is not there, and takes it for this process.
     ///
     /// # Errors
     ///
-    /// When another process has it, when it does not fit what was said about earlier runs, or cannot be used.
-    pub fn open(base: &Path, digest: &str, earlier: Earlier) -> Result<State, CliError> {
-        let digits = digest.strip_prefix("sha256:").unwrap_or(digest);
-        let path = base.join(digits.get(..16).unwrap_or(digits));
+    /// When another process has it, or it cannot be used.
+    pub fn open(base: &Path, digest: &str) -> Result<State, CliError> {
+        let path = place(base, digest);
         let shown = path.to_string_lossy().into_owned();
         for directory in [path.clone(), path.join("hosts"), path.join("copies")] {
             fs::DirBuilder::new()
@@ -71,43 +78,11 @@ impl State {
             Err(TryLockError::Error(error)) => return Err(CliError::file("lock", &name, &error)),
         }
         let bytes = fs::read(&file).map_err(|error| CliError::file("read", &name, &error))?;
-        let decoded = decode(&bytes).map_err(|error| CliError {
-            exit: exit::UNDECIDED,
-            message: format!("{name}: {error}"),
-            hint: "keep the file; copies of it on the managers may be whole".to_owned(),
-        })?;
-        let begun = !decoded.records.is_empty();
-        match earlier {
-            Earlier::None if begun => {
-                return Err(CliError {
-                    exit: exit::USAGE,
-                    message: format!("this plan was begun before; {name} tells how far it came"),
-                    hint: "go on with `mkectl apply --resume`, or make a new plan".to_owned(),
-                });
-            }
-            Earlier::Resume if !begun => {
-                return Err(CliError::usage(
-                    "there is nothing to resume: this plan was never begun from this machine",
-                    "run it without --resume",
-                ));
-            }
-            _ => {}
-        }
-        if decoded.torn {
-            journal
-                .set_len(decoded.bytes as u64)
-                .map_err(|error| CliError::file("mend", &name, &error))?;
-        }
-        let number = 1 + decoded
-            .records
-            .iter()
-            .filter(|record| matches!(record, Record::Start { .. }))
-            .count() as u64;
         Ok(State {
+            holder: holder(&path)?,
             directory: shown,
-            number,
             journal,
-            decoded,
+            copy: Copy::read(name, bytes),
         })
     }
 
@@ -116,32 +91,59 @@ impl State {
         &self.directory
     }
 
-    /// Number of this run of the plan: hosts refuse what comes from an earlier one.
-    pub fn token(&self) -> u64 {
-        self.number
+    /// Who holds a cluster from here. As only one process has this directory, whoever held it before is gone.
+    pub fn holder(&self) -> &str {
+        &self.holder
     }
 
-    /// Name of this run.
-    pub fn run(&self) -> String {
-        format!("run-{}", self.number)
+    /// The journal that is here.
+    ///
+    /// # Errors
+    ///
+    /// When it is damaged.
+    pub fn copy(&self) -> &Result<Copy, JournalError> {
+        &self.copy
     }
 
-    /// The journal to go on with, and what it holds. The lock goes with it.
+    /// Makes the journal here the same as this one. What it had besides is moved aside.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn adopt(&mut self, copy: &Copy) -> Result<(), CliError> {
+        let name = format!("{}/journal.jsonl", self.directory);
+        let failed = |error: io::Error| CliError::file("mend", &name, &error);
+        let here = fs::read(&name).map_err(failed)?;
+        let keep = match here.starts_with(&copy.bytes) || copy.bytes.starts_with(&here) {
+            true => here.len().min(copy.bytes.len()),
+            false => {
+                let aside = format!("{}/journal.jsonl.superseded", self.directory);
+                crate::cli::files::write(&aside, &here)?;
+                0
+            }
+        };
+        self.journal.set_len(keep as u64).map_err(failed)?;
+        self.journal.write_all(&copy.bytes[keep..]).map_err(failed)?;
+        self.journal.sync_all().map_err(failed)?;
+        self.copy = Ok(Copy {
+            from: name,
+            ..copy.clone()
+        });
+        Ok(())
+    }
+
+    /// Where records of the run go, on this machine. The lock goes with it.
     ///
     /// # Errors
     ///
     /// When the journal cannot be opened once more.
-    pub fn journal(&self) -> Result<(Journal, Vec<Record>), CliError> {
+    pub fn store(&self) -> Result<Box<dyn Store>, CliError> {
         let name = format!("{}/journal.jsonl", self.directory);
         let file = self
             .journal
             .try_clone()
             .map_err(|error| CliError::file("open", &name, &error))?;
-        let store = FileStore::new(tokio::fs::File::from_std(file));
-        Ok((
-            Journal::after(Box::new(store), &self.decoded),
-            self.decoded.records.clone(),
-        ))
+        Ok(Box::new(FileStore::new(tokio::fs::File::from_std(file))))
     }
 
     /// Where the hosts' output goes.
@@ -160,6 +162,42 @@ impl State {
     pub fn events(&self) -> Result<Arc<EventLines>, CliError> {
         events_to(&format!("{}/events.jsonl", self.directory))
     }
+}
+
+/// Name of the run that goes on after these records.
+pub fn run_name(records: &[Record]) -> String {
+    let starts = records
+        .iter()
+        .filter(|record| matches!(record, Record::Start { .. }));
+    format!("run-{}", 1 + starts.count())
+}
+
+/// The id of this directory: random, so that nobody else has it.
+fn holder(directory: &Path) -> Result<String, CliError> {
+    let path = directory.join("holder");
+    let name = path.to_string_lossy().into_owned();
+    if let Ok(text) = fs::read_to_string(&path) {
+        let id = text.trim_end();
+        if id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(id.to_owned());
+        }
+    }
+    let id = random_id()?;
+    crate::cli::files::write(&name, format!("{id}\n").as_bytes())?;
+    Ok(id)
+}
+
+/// 128 random bits in hexadecimal digits.
+///
+/// # Errors
+///
+/// When the system gives none.
+pub fn random_id() -> Result<String, CliError> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(|error| CliError::file("read", "/dev/urandom", &error))?;
+    Ok(data_encoding::HEXLOWER.encode(&bytes))
 }
 
 /// Writes events to a file, after what is in it, or to stdout for `-`.

@@ -134,6 +134,7 @@ fn interrupted(interrupt: Interrupt, reaction: Reaction, running: &str) -> Strin
     let (who, again) = match interrupt {
         Interrupt::Int => ("interrupted", "Ctrl-C again"),
         Interrupt::Term => ("asked to terminate", "a second signal"),
+        Interrupt::Superseded => ("superseded", "a signal"),
     };
     match reaction {
         Reaction::Stop => format!(
@@ -141,6 +142,9 @@ fn interrupted(interrupt: Interrupt, reaction: Reaction, running: &str) -> Strin
         ),
         Reaction::Detach => format!("{who} again: letting go of {running}, which go on on their hosts"),
         Reaction::Exit => format!("{who} a third time: leaving at once"),
+        Reaction::Finish => format!(
+            "this run does not hold the cluster any more: nothing new is started, {running} come to their end"
+        ),
     }
 }
 
@@ -152,6 +156,7 @@ fn decided(cause: Cause, decision: Decision) -> Option<Block> {
         Cause::NotAsPlanned => "a host is not as planned",
         Cause::CannotTell => "what an action did cannot be told",
         Cause::StillRunning => "an action that must not be interrupted still runs",
+        Cause::Superseded => "another run has taken over, or a majority of managers is lost",
     };
     let what = match decision {
         // What follows says it.

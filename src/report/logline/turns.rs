@@ -34,6 +34,9 @@ impl Log {
         let running = count(self.progress.running.len(), "action");
         let signal = signal(interrupt);
         let text = match reaction {
+            Reaction::Finish => format!(
+                "This run does not hold the cluster any more: nothing new is started, waiting for the end of {running}"
+            ),
             Reaction::Stop => {
                 format!("Received signal {signal}: nothing new is started, waiting for the end of {running}")
             }
@@ -46,6 +49,11 @@ impl Log {
         if reaction == Reaction::Stop && self.error.is_none() && self.rollback.is_none() {
             self.error = Some(format!("aborting upgrade due to signal {signal}"));
         }
+        if reaction == Reaction::Finish {
+            self.error = Some(
+                "another run has taken this cluster over, or a majority of its managers is lost".to_owned(),
+            );
+        }
     }
 
     pub(super) fn decided(&mut self, cause: Cause, action: Option<&str>, decision: Decision) {
@@ -53,7 +61,9 @@ impl Log {
             return;
         }
         let failed = self.last_failure.take();
-        if let Some((at, why)) = failed.filter(|_| cause != Cause::Interrupted || self.error.is_none()) {
+        if let Some((at, why)) = failed
+            .filter(|_| !matches!(cause, Cause::Interrupted | Cause::Superseded) || self.error.is_none())
+        {
             let stage = &self.progress.stage_of(at).title;
             self.error = Some(format!("failed to run step [{stage}]: {why}"));
         }
@@ -134,6 +144,7 @@ fn signal(interrupt: Interrupt) -> &'static str {
     match interrupt {
         Interrupt::Int => "interrupt",
         Interrupt::Term => "terminated",
+        Interrupt::Superseded => "superseded",
     }
 }
 

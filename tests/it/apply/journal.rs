@@ -3,7 +3,7 @@
 use mkectl::apply::call::Reason;
 use mkectl::apply::control::{Cause, Decision};
 use mkectl::apply::events::EndKind;
-use mkectl::apply::journal::{Decoded, JournalError, Record, choose, decode, encode};
+use mkectl::apply::journal::{Decoded, JournalError, Record, decode, encode};
 use mkectl::apply::outputs::Recorded;
 use mkectl::apply::{Book, Verb};
 use proptest::prelude::*;
@@ -53,6 +53,7 @@ fn journal() -> impl Strategy<Value = Vec<Record>> {
         format: "1.0".to_owned(),
         plan: "sha256:0".to_owned(),
         run: "r".to_owned(),
+        token: 1,
         at: String::new(),
     };
     proptest::collection::vec(record(), 0..6).prop_map(move |mut records| {
@@ -114,23 +115,6 @@ proptest! {
     }
 
     #[test]
-    fn the_longest_copy_wins_and_a_fork_stops(records in journal(), cut in 0usize..7) {
-        let cut = cut.min(records.len() - 1);
-        let long = decode(&written(&records)).unwrap();
-        let short = decode(&written(&records[..cut])).unwrap();
-        let copies = [short, long.clone()];
-        prop_assert_eq!(choose(&copies), Ok(Some(&long)));
-        let mut other = records[..=cut].to_vec();
-        let end = Record::End { at: "another".to_owned(), outcome: String::new(), used_up: false };
-        if cut > 0 {
-            other[cut] = end;
-            let fork = decode(&written(&other)).unwrap();
-            let copies = [fork, long];
-            prop_assert_eq!(choose(&copies), Err(JournalError::Fork { record: cut + 1 }));
-        }
-    }
-
-    #[test]
     fn reading_in_two_parts_is_reading_at_once(records in journal(), cut in 0usize..7) {
         let cut = cut.min(records.len());
         let mut book = Book::read("sha256:0", &records[..cut]).unwrap();
@@ -147,6 +131,7 @@ fn a_newer_major_and_a_beginning_that_is_none_are_refused() {
         format: format.to_owned(),
         plan: String::new(),
         run: String::new(),
+        token: 1,
         at: String::new(),
     };
     assert!(decode(&written(&[start("1.7")])).is_ok());
@@ -162,5 +147,4 @@ fn a_newer_major_and_a_beginning_that_is_none_are_refused() {
     let error = decode(&written(&[end])).unwrap_err();
     assert!(matches!(error, JournalError::Corrupt { line: 1, .. }), "{error}");
     assert_eq!(decode(b""), Ok(Decoded::default()));
-    assert_eq!(choose(&[]), Ok(None));
 }

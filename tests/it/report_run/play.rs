@@ -220,6 +220,7 @@ impl Show {
             }),
             journal,
             earlier: earlier.records,
+            token: 1,
             events: Events::new("run-1", clock, subscribers),
             control,
             secrets,

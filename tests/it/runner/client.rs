@@ -313,7 +313,7 @@ fn refusals_and_ends_have_types() {
         );
         let start = runner.start(&attempt("y", Verb::Run, 2), token(5), 0).await;
         assert_eq!(refused(start.unwrap_err()), Refusal::Busy);
-        let AttemptState::Ended(ended) = runner.cancel(&y).await.unwrap().state else {
+        let AttemptState::Ended(ended) = runner.cancel(&y, token(5)).await.unwrap().state else {
             panic!()
         };
         assert_eq!(ended.outcome(), Outcome::Cancelled);

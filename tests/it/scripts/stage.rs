@@ -217,6 +217,7 @@ impl Stage {
             executor: walker.clone(),
             journal: Journal::new(Box::new(store.clone())),
             earlier,
+            token: 1,
             events: Events::new("test", Arc::new(Watch(Instant::now())), Vec::new()),
             control: Control::none(),
             secrets: self.secrets(),

@@ -1,4 +1,5 @@
-//! What a rehearsal says at its end about a cluster that was rolled back: what it is like now beside what it was.
+//! What a rehearsal says at its end about a cluster that was rolled back, or whose run was lost on the way: what it is like
+//! beside what it was, or should be.
 
 use crate::cli::Env;
 use crate::cli::log::Level;
@@ -11,7 +12,7 @@ const HEALING: Duration = Duration::from_secs(20);
 /// Differences that are written out, by class.
 const SHOWN: usize = 8;
 
-/// What differs from the state before, once what repairs itself is repaired.
+/// What differs from another state, once what repairs itself is repaired.
 ///
 /// # Errors
 ///
@@ -31,23 +32,29 @@ pub async fn differences(
     }
 }
 
-/// Tells the comparison by class.
-pub fn tell(env: &Env, before: &Picture, found: &[Difference]) {
-    env.log(Level::Info, "==> Running phase: Compare with the state before");
+/// Tells the comparison by class. `then`: what it is compared with, after "as".
+pub fn tell(env: &Env, before: &Picture, found: &[Difference], then: &str) {
+    env.log(
+        Level::Info,
+        &match then {
+            "before" => "==> Running phase: Compare with the state before".to_owned(),
+            _ => "==> Running phase: Compare with the end of an undisturbed run".to_owned(),
+        },
+    );
     for class in Class::ALL {
         let other: Vec<&Difference> = found.iter().filter(|one| one.class == class).collect();
         let of = before.count(class);
         if other.is_empty() {
             let text = match (class, of) {
-                (Class::Files | Class::Volumes, _) => format!("{class}: as before"),
-                _ => format!("{class}: {of}, as before"),
+                (Class::Files | Class::Volumes, _) => format!("{class}: as {then}"),
+                _ => format!("{class}: {of}, as {then}"),
             };
             env.log(Level::Info, &text);
             continue;
         }
         env.log(
             Level::Error,
-            &format!("{class}: {} are not as before", other.len()),
+            &format!("{class}: {} are not as {then}", other.len()),
         );
         for one in other.iter().take(SHOWN) {
             env.log(Level::Error, &format!("| {one}"));

@@ -14,7 +14,7 @@ use crate::cli::Env;
 use crate::cli::args::FaultOptions;
 use crate::cli::error::CliError;
 use crate::cli::log::Level;
-use crate::cli::run::{self, LocalOperator, State, WallClock, seconds_since_1970};
+use crate::cli::run::{LocalOperator, State, WallClock, seconds_since_1970};
 use crate::lab::fault::FaultKind;
 use crate::lab::{Lab, Picture};
 use crate::model::{Plan, Role, Step, UndoKind};
@@ -275,11 +275,7 @@ impl Matrix<'_> {
         let spec = Arc::new(self.plan.spec.clone());
         let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         // Each run has a directory of its own: its journal is in memory.
-        let state = State::open(
-            &way.home.join(format!("run-{number}")),
-            &self.plan.digest,
-            run::Earlier::None,
-        )?;
+        let state = State::open(&way.home.join(format!("run-{number}")), &self.plan.digest)?;
         let operator = LocalOperator {
             assets: self.assets.clone(),
             ..LocalOperator::new(&state, way.home.join("mke"), None)
@@ -310,6 +306,7 @@ impl Matrix<'_> {
             executor: executor.clone(),
             journal: Journal::new(Box::new(store.clone())),
             earlier: records.clone(),
+            token: number,
             events: Events::new(
                 format!("run-{number}"),
                 Arc::new(WallClock::since(Instant::now())),

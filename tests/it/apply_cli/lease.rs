@@ -1,0 +1,195 @@
+//! Who may run a plan, with real processes: from several homes, frozen and woken, locked out and let in.
+
+use super::{Desk, HOSTS, text};
+use mkectl::plan::digest::digest;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Long enough for a busy machine to renew in, short enough to wait for.
+const LEASE: &str = "6";
+
+impl Desk {
+    /// `mkectl apply` from a home that has seen nothing of earlier runs unless this one made them.
+    fn from(&self, home: &str, plan: &str, words: &[&str]) -> Command {
+        let state = self.path(home);
+        let mut command = self.command(plan, &["--yes", "--lease-seconds", LEASE, "--until", "prepare"]);
+        command.arg("--state-dir").arg(state).args(words);
+        command
+    }
+
+    fn begin(&self, home: &str, plan: &str, words: &[&str]) -> Child {
+        self.from(home, plan, words)
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(self.path(&format!("{home}.log"))).unwrap())
+            .spawn()
+            .unwrap()
+    }
+
+    fn said(&self, home: &str) -> String {
+        fs::read_to_string(self.path(&format!("{home}.log"))).unwrap()
+    }
+
+    fn journal(&self, home: &str) -> PathBuf {
+        let digest = digest(&self.spec).unwrap();
+        self.path(home)
+            .join(&digest["sha256:".len()..][..16])
+            .join("journal.jsonl")
+    }
+
+    /// Every attempt at an action that was started on any host.
+    fn attempts(&self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for host in HOSTS {
+            for change in self.stage.lab.changes(host).unwrap() {
+                if change.path.ends_with("/claim") {
+                    found.insert(format!("{host} {}", change.path));
+                }
+            }
+        }
+        found
+    }
+
+    fn other(&self, command: &str, plan: &str, words: &[&str]) -> std::process::Output {
+        Command::new(env!("CARGO_BIN_EXE_mkectl"))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.home.path())
+            .args([command, plan])
+            .args(words)
+            .output()
+            .unwrap()
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill")
+        .args(["-s", name, &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+}
+
+fn eventually(what: &str, test: impl Fn() -> bool) {
+    for _ in 0..6000 {
+        if test() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("no {what}");
+}
+
+#[test]
+fn of_many_that_want_a_cluster_exactly_one_works() {
+    let desk = Desk::new();
+    let plan = desk.save("plan.json", &desk.spec);
+    let mut spec = desk.spec.clone();
+    spec.intent
+        .options
+        .insert("remark".to_owned(), "another plan".to_owned());
+    let another = desk.save("another.json", &spec);
+
+    // The first one is frozen in the middle of its work.
+    let mut first = desk.begin("first", &plan, &[]);
+    let journal = desk.journal("first");
+    eventually("journal", || {
+        fs::read_to_string(&journal).is_ok_and(|text| text.lines().count() > 12)
+    });
+    // Somebody else with another plan has to wait, and so has whoever comes without --resume.
+    let refused = desk.from("stranger", &another, &[]).output().unwrap();
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(9), "{said}");
+    assert!(
+        said.contains("holds this cluster") && said.contains("mkectl unlock"),
+        "{said}"
+    );
+    signal(&first, "STOP");
+    let refused = desk.from("second", &plan, &[]).output().unwrap();
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(4), "{said}");
+    assert!(said.contains("this plan was begun before"), "{said}");
+
+    // Two others want to go on with it, from homes that know nothing. One gets it.
+    let mut others = [
+        desk.begin("second", &plan, &["--resume"]),
+        desk.begin("third", &plan, &["--resume"]),
+    ];
+    let codes = others.each_mut().map(|child| child.wait().unwrap().code());
+    let said = format!("{}\n{}", desk.said("second"), desk.said("third"));
+    let mut sorted = codes;
+    sorted.sort();
+    assert_eq!(sorted, [Some(9), Some(14)], "{said}");
+    let worker = if codes[0] == Some(14) { "second" } else { "third" };
+
+    // The first one wakes with a token that is too low, and gets nothing started anywhere.
+    let before = desk.attempts();
+    assert!(!before.is_empty());
+    signal(&first, "CONT");
+    let ended = first.wait().unwrap();
+    let said = desk.said("first");
+    assert_eq!(ended.code(), Some(11), "{said}");
+    assert!(said.contains("does not hold the cluster any more"), "{said}");
+    assert_eq!(desk.attempts(), before, "{said}");
+    let text_of = |home: &str| fs::read_to_string(desk.journal(home)).unwrap();
+    assert!(text_of(worker).contains("\"outcome\":\"gate\""));
+    assert!(!text_of("first").contains("\"outcome\":\"gate\""));
+
+    // From a home that has nothing, it is known how far it came and that the cluster is kept.
+    let status = desk.other("status", &plan, &["--state-dir", "/nonexistent"]);
+    let said = text(&status.stdout);
+    assert_eq!(status.status.code(), Some(0), "{said}{}", text(&status.stderr));
+    assert!(said.contains("3 of 3 managers were asked"), "{said}");
+    assert!(said.contains("kept for this plan"), "{said}");
+    let offline = desk.other("status", &plan, &["--offline", "--state-dir", "/nonexistent"]);
+    let said = text(&offline.stdout);
+    assert!(
+        said.contains("never begun") && said.contains("only this machine"),
+        "{said}"
+    );
+
+    // A paused run keeps the cluster from other plans, until somebody says that it shall not.
+    let refused = desk.from("stranger", &another, &[]).output().unwrap();
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(9), "{said}");
+    assert!(said.contains("has paused"), "{said}");
+    let unsaid = desk.other("unlock", &plan, &[]);
+    assert_eq!(unsaid.status.code(), Some(6), "{}", text(&unsaid.stderr));
+    let unlocked = desk.other("unlock", &plan, &["--yes"]);
+    let said = text(&unlocked.stderr);
+    assert_eq!(unlocked.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("kept for this plan") && said.contains("the cluster is free"),
+        "{said}"
+    );
+    let again = desk.other("unlock", &plan, &["--yes"]);
+    assert!(
+        text(&again.stderr).contains("nothing to unlock"),
+        "{}",
+        text(&again.stderr)
+    );
+
+    // What two copies tell differently, no run decides.
+    let path = desk.journal(worker);
+    let mut lines = text_of(worker);
+    let cut = lines.trim_end().rfind('\n').unwrap() + 1;
+    let decoded = mkectl::apply::journal::decode(lines[..cut].as_bytes()).unwrap();
+    let other = mkectl::apply::journal::Record::End {
+        at: "another time".to_owned(),
+        outcome: "done".to_owned(),
+        used_up: false,
+    };
+    lines.truncate(cut);
+    lines.push_str(&mkectl::apply::journal::encode(decoded.head(), &other).unwrap().0);
+    fs::write(&path, lines).unwrap();
+    let forked = desk.from(worker, &plan, &["--resume"]).output().unwrap();
+    let said = text(&forked.stderr);
+    assert_eq!(forked.status.code(), Some(12), "{said}");
+    let record = format!("differ from record {}", decoded.records.len() + 1);
+    assert!(
+        said.contains(&record) && said.contains("manager-0") && said.contains(&*path.to_string_lossy()),
+        "{said}"
+    );
+}
