@@ -10,7 +10,7 @@ mod stale;
 mod state;
 
 pub use clock::{WallClock, milliseconds_since_1970, seconds_since_1970};
-pub use facts::{Reading, prepared, read as facts};
+pub use facts::{FACTS_WIDTH, Reading, prepared, read as facts};
 pub use hook::Hook;
 pub use operator::{LocalOperator, digest_file};
 pub use secrets::resolve as secrets;
