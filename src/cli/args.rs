@@ -283,7 +283,7 @@ pub struct RehearseArgs {
     /// hosts.yaml [default: an example]
     #[arg(long, value_name = "FILE", requires = "mke3_config")]
     pub hosts_path: Option<String>,
-    /// Recorded host facts [default: facts.json beside hosts.yaml, when it is there]
+    /// Recorded host facts [default: facts.json beside hosts.yaml when it is there, else roles of hosts.yaml, or assumed ones]
     #[arg(long, value_name = "FILE")]
     pub facts: Option<String>,
     /// Recorded accounts [default: accounts.json beside hosts.yaml, when it is there]
@@ -292,7 +292,7 @@ pub struct RehearseArgs {
     /// Stop after this stage (exit 14)
     #[arg(long, value_name = "STAGE")]
     pub until: Option<String>,
-    /// Read configuration and accounts from the twin's own API of MKE 3, over TLS with the CA that its hosts hold
+    /// Read facts from the twin's hosts over SSH, and configuration and accounts from its own API of MKE 3, over TLS with the CA that its hosts hold
     #[arg(long)]
     pub live: bool,
     /// What goes wrong.

@@ -1,15 +1,19 @@
-//! What `plan`, `upgrade` and `rehearse` read from a live MKE 3: its configuration and its accounts.
+//! What `plan`, `upgrade` and `rehearse` read from a live cluster: facts over SSH, and from MKE 3 its configuration and its
+//! accounts.
 
 use super::args::LiveArgs;
 use super::error::CliError;
 use super::log::Level;
+use super::run::{self, Reading};
 use super::{Env, exit, files};
+use crate::gather::{self, Gathered};
 use crate::model::{Host, Role};
 use crate::source::api::{self, Access, Address, ApiError, Kind, Live, Password, Patience, Want, ca};
 use crate::source::facts::Facts;
 use crate::source::hosts::Hosts;
 use crate::source::{JoinedHost, join};
 use crate::ssh::Transport;
+use crate::ssh::pool::{Limits, Pool};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -23,6 +27,10 @@ const PASSWORD: &str = "MKECTL_MKE3_ADMIN_PASSWORD";
 const ASKED: usize = 10;
 /// How long a host may take to tell it. Connecting has limits of its own.
 const FETCH: Duration = Duration::from_secs(30);
+/// Attempts to connect: whoever refused twice is unreachable.
+const ATTEMPTS: u32 = 2;
+/// Unreachable hosts that an error names; the log has named them all.
+const NAMED: usize = 20;
 
 /// What was read live; what a file gave is not here.
 #[derive(Debug, Default)]
@@ -31,7 +39,9 @@ pub struct Given {
     pub config: Option<Vec<u8>>,
     /// Accounts, as a recording has them.
     pub accounts: Option<Vec<u8>>,
-    /// Where from, for `meta`.
+    /// Facts, as `mkectl facts` writes them.
+    pub facts: Option<Vec<u8>>,
+    /// Where configuration and accounts are from, for `meta`.
     pub from: String,
 }
 
@@ -41,7 +51,7 @@ pub struct Ask<'a> {
     pub args: &'a LiveArgs,
     /// hosts.yaml.
     pub hosts: &'a Hosts,
-    /// Facts, where there are some.
+    /// Facts that a file gives. Without them they are read.
     pub facts: Option<&'a Facts>,
     /// `--external-address`.
     pub external: &'a str,
@@ -49,10 +59,10 @@ pub struct Ask<'a> {
     pub transport: Arc<dyn Transport>,
     /// Connect here instead of looking up the name.
     pub connect_to: Option<SocketAddr>,
-    /// What no file gives.
+    /// What no file gives of what MKE tells.
     pub want: Want,
-    /// The password.
-    pub password: Password,
+    /// The password, where MKE is asked at all.
+    pub password: Option<Password>,
 }
 
 /// Whether anything is to be read live.
@@ -83,35 +93,69 @@ pub fn password(env: &Env, args: &LiveArgs) -> Result<Password, CliError> {
         );
         return Ok(Password::new(given.clone()));
     }
-    if let Some(path) = &args.mke3_admin_password_file {
-        let bytes = files::read(path)?;
-        let text = String::from_utf8(bytes).unwrap_or_default();
-        let first = text.lines().next().unwrap_or_default().to_owned();
-        if first.is_empty() {
-            return Err(CliError::usage(
-                format!("{path}: there is no password on its first line"),
-                "put the password, and nothing else, on the first line",
-            ));
+    let user = user(args);
+    Sought {
+        of: user,
+        question: &format!("password of {user}, an administrator of MKE 3"),
+        file: args.mke3_admin_password_file.as_deref(),
+        flag: "--mke3-admin-password-file",
+        variable: PASSWORD,
+    }
+    .find(env)
+}
+
+/// A password, and where it may be.
+pub struct Sought<'a> {
+    /// Whose it is.
+    pub of: &'a str,
+    /// How a person is asked.
+    pub question: &'a str,
+    /// The file that was given.
+    pub file: Option<&'a str>,
+    /// The flag that gives it.
+    pub flag: &'a str,
+    /// The environment variable.
+    pub variable: &'a str,
+}
+
+impl Sought<'_> {
+    /// The password: from the file, the environment, or a person.
+    ///
+    /// # Errors
+    ///
+    /// When it is nowhere.
+    pub fn find(&self, env: &Env) -> Result<Password, CliError> {
+        if let Some(path) = self.file {
+            let bytes = files::read(path)?;
+            let text = String::from_utf8(bytes).unwrap_or_default();
+            let first = text.lines().next().unwrap_or_default().to_owned();
+            if first.is_empty() {
+                return Err(CliError::usage(
+                    format!("{path}: there is no password on its first line"),
+                    "put the password, and nothing else, on the first line",
+                ));
+            }
+            return Ok(Password::new(first));
         }
-        return Ok(Password::new(first));
-    }
-    if let Some(given) = std::env::var(PASSWORD).ok().filter(|given| !given.is_empty()) {
-        return Ok(Password::new(given));
-    }
-    let question = format!("password of {}, an administrator of MKE 3", user(args));
-    match env.ui.ask_secret(&question) {
-        Some(given) if !given.is_empty() => Ok(Password::new(given)),
-        _ => Err(CliError::usage(
-            format!("the password of {} is not given", user(args)),
-            format!(
-                "set {PASSWORD}, add --mke3-admin-password-file FILE, or run this on a terminal to be asked"
-            ),
-        )),
+        let variable = std::env::var(self.variable).ok();
+        if let Some(given) = variable.filter(|given| !given.is_empty()) {
+            return Ok(Password::new(given));
+        }
+        match env.ui.ask_secret(self.question) {
+            Some(given) if !given.is_empty() => Ok(Password::new(given)),
+            _ => Err(CliError::usage(
+                format!("the password of {} is not given", self.of),
+                format!(
+                    "set {}, add {} FILE, or run this on a terminal to be asked",
+                    self.variable, self.flag
+                ),
+            )),
+        }
     }
 }
 
-/// Reads what is wanted, and keeps it where that was asked for.
-pub async fn read(env: &Env, ask: Ask<'_>) -> Result<Given, CliError> {
+/// Reads what is wanted, and keeps it where that was asked for. Facts come first: they tell who may know the CA.
+pub async fn read(env: &Env, mut ask: Ask<'_>) -> Result<Given, CliError> {
     let place = ask.args.mke3_external_address.as_deref().unwrap_or(ask.external);
     let address = Address::parse(place).map_err(|why| {
         CliError::usage(
@@ -119,29 +163,133 @@ pub async fn read(env: &Env, ask: Ask<'_>) -> Result<Given, CliError> {
             "give a DNS name or an address, with :PORT when it is not 443, with --mke3-external-address",
         )
     })?;
-    let ca = match &ask.args.mke3_ca_file {
-        Some(path) => files::read(path)?,
-        None => fetched_ca(env, &ask).await?,
-    };
-    let access = Access {
-        address: address.clone(),
-        connect_to: ask.connect_to,
-        ca,
-        user: user(ask.args).to_owned(),
-        password: ask.password,
-    };
-    env.log(
-        Level::Info,
-        &format!("==> Running phase: Read MKE 3 at {address} as {}", access.user),
-    );
-    let live = api::read(access, Patience::default(), ask.want)
-        .await
-        .map_err(|error| failed(&error))?;
-    same_cluster(env, &address, &live, ask.facts)?;
+    let pool = pool(ask.transport.clone(), run::FACTS_WIDTH);
+    let password = ask.password.take();
+    let given = read_all(env, &ask, password, &address, &pool).await;
+    pool.close().await;
+    let given = given?;
+    if let Some(directory) = &ask.args.record {
+        record(env, directory, &given)?;
+    }
+    Ok(given)
+}
+
+async fn read_all(
+    env: &Env,
+    ask: &Ask<'_>,
+    password: Option<Password>,
+    address: &Address,
+    pool: &Pool,
+) -> Result<Given, CliError> {
     let mut given = Given {
         from: format!("https://{address}"),
         ..Given::default()
     };
+    let read = match ask.facts {
+        Some(_) => None,
+        None => Some(facts(env, ask.hosts, pool).await?),
+    };
+    let known = ask.facts.or(read.as_ref());
+    if let Some(password) = password {
+        let ca = match &ask.args.mke3_ca_file {
+            Some(path) => files::read(path)?,
+            None => fetched_ca(env, ask, known, pool).await?,
+        };
+        let access = Access {
+            address: address.clone(),
+            connect_to: ask.connect_to,
+            ca,
+            user: user(ask.args).to_owned(),
+            password,
+        };
+        read_mke(env, access, ask.want, known, &mut given).await?;
+    }
+    given.facts = read
+        .map(|facts| facts.to_bytes())
+        .transpose()
+        .map_err(CliError::bug)?;
+    Ok(given)
+}
+
+/// Connections over which a cluster is read.
+pub fn pool(transport: Arc<dyn Transport>, width: usize) -> Pool {
+    Pool::new(
+        transport,
+        Limits {
+            connections: width.max(1),
+            attempts: ATTEMPTS,
+            ..Limits::default()
+        },
+    )
+}
+
+/// The facts of the hosts of hosts.yaml. Hosts that cannot be asked are among them, with the reason.
+///
+/// # Errors
+///
+/// When there is nothing to ask with.
+pub async fn gathered(env: &Env, hosts: &Hosts, pool: &Pool, width: usize) -> Result<Gathered, CliError> {
+    let reading = Reading {
+        hosts,
+        place: &gather::reachable,
+        pool,
+        width,
+        told: true,
+    };
+    run::facts(env, &reading).await
+}
+
+/// The facts of all hosts, or none: a plan cannot be made around a host that nobody has seen.
+async fn facts(env: &Env, hosts: &Hosts, pool: &Pool) -> Result<Facts, CliError> {
+    let gathered = gathered(env, hosts, pool, run::FACTS_WIDTH).await?;
+    let mut missing: Vec<String> = gathered
+        .unreachable()
+        .map(|host| {
+            format!(
+                "{}: {}",
+                host.address,
+                host.unreachable.as_deref().unwrap_or_default()
+            )
+        })
+        .collect();
+    let count = missing.len();
+    if count == 0 {
+        return Ok(gathered.facts);
+    }
+    if count > NAMED {
+        missing.truncate(NAMED);
+        missing.push(format!("and {}", crate::text::count(count - NAMED, "more host")));
+    }
+    Err(CliError {
+        exit: exit::UNREACHABLE,
+        message: format!(
+            "{count} of {} hosts could not be read\n{}",
+            hosts.entries.len(),
+            missing.join("\n")
+        ),
+        hint: "correct what is said above; a host that is gone for good is removed from the cluster and from hosts.yaml first. \
+               What can be read of the others, `mkectl facts` records"
+            .to_owned(),
+    })
+}
+
+/// What MKE itself tells.
+async fn read_mke(
+    env: &Env,
+    access: Access,
+    want: Want,
+    facts: Option<&Facts>,
+    given: &mut Given,
+) -> Result<(), CliError> {
+    let address = access.address.clone();
+    env.log(
+        Level::Info,
+        &format!("==> Running phase: Read MKE 3 at {address} as {}", access.user),
+    );
+    let live = api::read(access, Patience::default(), want)
+        .await
+        .map_err(|error| failed(&error))?;
+    same_cluster(env, &address, &live, facts)?;
     if let Some(accounts) = &live.accounts {
         given.accounts = Some(accounts.to_bytes().map_err(CliError::bug)?);
         env.log(
@@ -162,10 +310,7 @@ pub async fn read(env: &Env, ask: Ask<'_>) -> Result<Given, CliError> {
         );
     }
     given.config = live.config;
-    if let Some(directory) = &ask.args.record {
-        record(env, directory, &given)?;
-    }
-    Ok(given)
+    Ok(())
 }
 
 /// The API is that of the cluster that the facts are of.
@@ -200,7 +345,7 @@ fn same_cluster(env: &Env, address: &Address, live: &Live, facts: Option<&Facts>
     Ok(())
 }
 
-/// Writes what was read as the files that `--mke3-config` and `--accounts` take.
+/// Writes what was read as the files that `--mke3-config`, `--accounts` and `--facts` take.
 fn record(env: &Env, directory: &str, given: &Given) -> Result<(), CliError> {
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -222,6 +367,10 @@ fn record(env: &Env, directory: &str, given: &Given) -> Result<(), CliError> {
         files::write(&at(ACCOUNTS), bytes)?;
         env.log(Level::Info, &format!("the accounts are kept in {}", at(ACCOUNTS)));
     }
+    if let Some(bytes) = &given.facts {
+        files::write(&at(FACTS), bytes)?;
+        env.log(Level::Info, &format!("the facts are kept in {}", at(FACTS)));
+    }
     Ok(())
 }
 
@@ -229,10 +378,19 @@ fn record(env: &Env, directory: &str, given: &Given) -> Result<(), CliError> {
 pub const CONFIG: &str = "mke3.toml";
 /// What recorded accounts are called.
 pub const ACCOUNTS: &str = "accounts.json";
+/// What recorded facts are called.
+pub const FACTS: &str = "facts.json";
+/// Where facts that were read live are from, for `meta`.
+pub const OVER_SSH: &str = "the hosts, over SSH";
 
 /// The CAs of the cluster from a host: managers first, where it is known who they are.
-async fn fetched_ca(env: &Env, ask: &Ask<'_>) -> Result<Vec<u8>, CliError> {
-    let mut hosts = join(ask.hosts, ask.facts);
+async fn fetched_ca(
+    env: &Env,
+    ask: &Ask<'_>,
+    facts: Option<&Facts>,
+    pool: &Pool,
+) -> Result<Vec<u8>, CliError> {
+    let mut hosts = join(ask.hosts, facts);
     hosts.sort_by_key(|host| match host.role {
         Some(Role::Manager) => 0,
         None => 1,
@@ -242,33 +400,30 @@ async fn fetched_ca(env: &Env, ask: &Ask<'_>) -> Result<Vec<u8>, CliError> {
     let (mut reasons, mut input) = (Vec::new(), true);
     for joined in hosts.iter().take(ASKED) {
         let host = row(joined);
-        let session = match ask.transport.connect(&host).await {
+        let id = &joined.id;
+        let session = match pool.session(&host).await {
             Ok(session) => session,
             Err(error) => {
                 input &= error.is_input();
-                reasons.push(format!("{}: {error}", host.id));
+                reasons.push(format!("{id}: {error}"));
                 continue;
             }
         };
-        let Ok(found) = timeout(FETCH, ca::fetch(&*session, &host.user)).await else {
+        let Ok(found) = timeout(FETCH, ca::fetch(&session, &host.user)).await else {
             input = false;
             let seconds = FETCH.as_secs();
-            reasons.push(format!("{}: it did not answer within {seconds} s", host.id));
+            reasons.push(format!("{id}: it did not answer within {seconds} s"));
             continue;
         };
-        session.close().await;
         match found {
             Ok(found) if found.manager => {
-                env.log(
-                    Level::Debug,
-                    &format!("the CA of the cluster comes from {}", host.id),
-                );
+                env.log(Level::Debug, &format!("the CA of the cluster comes from {id}"));
                 return Ok(found.pem);
             }
             Ok(found) => second = second.or(Some(found.pem)),
             Err(error) => {
                 input = false;
-                reasons.push(format!("{}: {error}", host.id));
+                reasons.push(format!("{id}: {error}"));
             }
         }
     }
@@ -289,7 +444,7 @@ async fn fetched_ca(env: &Env, ask: &Ask<'_>) -> Result<Vec<u8>, CliError> {
     })
 }
 
-/// A host as the transport takes it.
+/// A host as it is connected to, under the id that it had when its facts were read: the connection is used again.
 fn row(host: &JoinedHost<'_>) -> Host {
     Host {
         role: host.role,
@@ -297,7 +452,7 @@ fn row(host: &JoinedHost<'_>) -> Host {
             .facts
             .map(|facts| facts.host_keys.clone())
             .unwrap_or_default(),
-        ..host.entry.host(&host.id)
+        ..host.entry.host(&host.entry.address)
     }
 }
 

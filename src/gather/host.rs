@@ -2,7 +2,7 @@
 
 use super::lines::Answer;
 use super::scripts::Table;
-use super::values::{boolean, days_until, fingerprint, human_size, kibibytes};
+use super::values::{boolean, days_until, human_size, kibibytes};
 use crate::model::{Bytes, Role};
 use crate::source::facts::{DockerFacts, FilesystemFacts, HostFacts, OsFacts, SwarmFacts};
 use crate::source::hosts::HostEntry;
@@ -23,7 +23,8 @@ pub(super) fn facts(entry: &HostEntry, answer: &Answer, table: &Table, now: u64)
         unreachable: None,
         hostname: owned("hostname"),
         machine_id: owned("machine-id"),
-        host_keys: host_keys(answer),
+        // Known to who connected, not to the host.
+        host_keys: Vec::new(),
         role: role(answer),
         swarm: swarm(answer),
         node: None,
@@ -67,16 +68,6 @@ fn positive(answer: &Answer, name: &str) -> Option<u32> {
 
 fn offset(clock: i128, now: u64) -> Option<i32> {
     i32::try_from(clock / 1_000_000 - i128::from(now)).ok()
-}
-
-fn host_keys(answer: &Answer) -> Vec<String> {
-    let keys: BTreeSet<String> = answer
-        .list("host-key")
-        .into_iter()
-        .flatten()
-        .filter_map(|fields| fingerprint(fields.get(1)?))
-        .collect();
-    keys.into_iter().collect()
 }
 
 /// A manager is who controls the swarm; a worker who is in it and does not. Out of the swarm nobody has a role.

@@ -317,7 +317,7 @@ async fn everywhere<'a>(
                 options.host_limit,
             )
             .await;
-            (at, told.map(|(answer, _)| answer))
+            (at, told.map(|told| told.answer))
         });
     }
     let mut answers: Vec<Result<Answer, String>> = members

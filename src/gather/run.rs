@@ -116,9 +116,11 @@ pub async fn gather(
         let Ok((at, told)) = ended else { continue };
         let entry = &hosts.entries[at];
         let made = match told {
-            Ok((answer, when)) => {
-                let made = host::facts(entry, &answer, &questions.table, when);
-                answers[at] = Some(answer);
+            Ok(told) => {
+                let mut made = host::facts(entry, &told.answer, &questions.table, told.began);
+                // What the host says of its keys proves nothing; whom we really talked to does.
+                made.host_keys = told.host_key.into_iter().collect();
+                answers[at] = Some(told.answer);
                 made
             }
             Err(why) => unreachable(entry, why),
@@ -237,7 +239,7 @@ async fn cluster(
         )
         .await;
         match told {
-            Ok((answer, _)) => {
+            Ok(Told { answer, .. }) => {
                 let now = View::read(&answer, &questions.table);
                 let whole = now.is_whole();
                 view.complete(now);
@@ -269,7 +271,17 @@ impl OutputLog for Arrival {
     }
 }
 
-/// Sends a script to a host: its answer, and when that began to arrive. The error is one line for a person.
+/// What a host told.
+pub(super) struct Told {
+    /// Its answer.
+    pub answer: Answer,
+    /// When that began to arrive.
+    pub began: u64,
+    /// Fingerprint of the key that it showed.
+    pub host_key: Option<String>,
+}
+
+/// Sends a script to a host. The error is one line for a person.
 pub(super) async fn ask(
     pool: &Pool,
     host: &model::Host,
@@ -278,7 +290,7 @@ pub(super) async fn ask(
     word: &str,
     now: &NowMs,
     limit: Duration,
-) -> Result<(Answer, u64), String> {
+) -> Result<Told, String> {
     let arrival = Arrival {
         now: now.clone(),
         first: Mutex::default(),
@@ -289,11 +301,12 @@ pub(super) async fn ask(
             .stdin(Input::Bytes(script))
             .keep(KEEP)
             .log(&arrival);
-        Session::exec(&session, exec)
+        let ran = Session::exec(&session, exec)
             .await
-            .map_err(|error| error.to_string())
+            .map_err(|error| error.to_string())?;
+        Ok::<_, String>((ran, session.host_key()))
     };
-    let ran = match timeout(limit, talk).await {
+    let (ran, host_key) = match timeout(limit, talk).await {
         Ok(ran) => ran?,
         Err(_) => {
             return Err(format!(
@@ -307,5 +320,9 @@ pub(super) async fn ask(
         Some(last) if !last.is_empty() => format!("{error} ({})", crate::text::sanitize(last)),
         _ => error.to_string(),
     })?;
-    Ok((answer, first.unwrap_or_else(|| (now)())))
+    Ok(Told {
+        answer,
+        began: first.unwrap_or_else(|| (now)()),
+        host_key,
+    })
 }

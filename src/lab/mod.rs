@@ -34,6 +34,7 @@ use sandbox::{Sandbox, Setup};
 use server::Server;
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, MutexGuard};
@@ -73,6 +74,13 @@ pub fn place() -> PathBuf {
     } else {
         std::env::temp_dir()
     }
+}
+
+/// The loopback address of a host, by its number: what is known of hosts is told apart by their addresses, so that each has
+/// one of its own.
+fn loopback(number: u32) -> Ipv4Addr {
+    const FIRST: u32 = 0x7f4d_0001;
+    Ipv4Addr::from_bits(FIRST + number % (1 << 16))
 }
 
 /// How a lab is made.
@@ -197,7 +205,10 @@ impl Lab {
             starting.join_all().await.into_iter().collect();
         let mut hosts = BTreeMap::new();
         let faults = Faults::default();
-        for ((name, sandbox), (service, setup)) in started.into_iter().zip(services.into_values()) {
+        let at = |number: usize| loopback(u32::try_from(number).unwrap_or(u32::MAX));
+        for (number, ((name, sandbox), (service, setup))) in
+            started.into_iter().zip(services.into_values()).enumerate()
+        {
             let sandbox = sandbox?;
             let place = Place {
                 host: name.clone(),
@@ -205,7 +216,7 @@ impl Lab {
                 cluster: cluster.clone(),
                 faults: faults.clone(),
             };
-            let server = Server::start(&name, place.clone(), client.public_key().clone()).await?;
+            let server = Server::start(&name, at(number), place.clone(), client.public_key().clone()).await?;
             let host = LabHost {
                 server,
                 place,

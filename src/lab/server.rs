@@ -11,7 +11,7 @@ use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Session, Veri
 use russh::{Channel, ChannelId, ChannelMsg, Sig};
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -72,18 +72,23 @@ pub(crate) fn new_key() -> std::io::Result<PrivateKey> {
 }
 
 impl Server {
-    /// Listens on a free port of 127.0.0.1 and lets in whoever has `client`, as any user.
+    /// Listens on a free port of a loopback address and lets in whoever has `client`, as any user.
     ///
     /// # Errors
     /// When no port can be had.
-    pub(crate) async fn start(host: &str, place: Place, client: PublicKey) -> Result<Server, LabError> {
+    pub(crate) async fn start(
+        host: &str,
+        loopback: Ipv4Addr,
+        place: Place,
+        client: PublicKey,
+    ) -> Result<Server, LabError> {
         let failed = |reason: String| LabError::Serve {
             host: host.to_owned(),
             reason,
         };
         let key = new_key().map_err(|error| failed(error.to_string()))?;
         let host_key = key.public_key().clone();
-        let listener = TcpListener::bind(("127.0.0.1", 0))
+        let listener = TcpListener::bind((loopback, 0))
             .await
             .map_err(|error| failed(error.to_string()))?;
         let address = listener.local_addr().map_err(|error| failed(error.to_string()))?;

@@ -402,6 +402,17 @@ impl Facts {
         }
         Ok(document.value)
     }
+
+    /// The bytes of a facts file: the same for the same facts.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be written.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, String> {
+        let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| error.to_string())?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
 }
 
 /// JSON Schema of a facts file.

@@ -158,9 +158,16 @@ pub(super) struct State {
     distrust: Mutex<Option<Box<HostKeyError>>>,
     lost: Mutex<Option<String>>,
     banner: Mutex<String>,
+    /// Fingerprint of the host's key, once that was accepted.
+    accepted: Mutex<Option<String>>,
 }
 
 impl State {
+    /// Fingerprint of the key that the host showed and that was accepted.
+    pub(super) fn host_key(&self) -> Option<String> {
+        held(&self.accepted).clone()
+    }
+
     /// Why the connection ended.
     pub(super) fn why_lost(&self) -> String {
         held(&self.lost)
@@ -174,7 +181,6 @@ pub(super) struct Watch {
     policy: Policy,
     hop: Hop,
     state: Arc<State>,
-    accepted: Option<String>,
 }
 
 /// A banner is shown in an error; nobody reads more of it there.
@@ -186,12 +192,12 @@ impl Handler for Watch {
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
         let print = fingerprint(&shown.public_key());
         // New keys for an old connection come from the same host. Its certificate may have expired meanwhile.
-        if let Some(accepted) = &self.accepted {
-            return Ok(*accepted == print);
+        if let Some(accepted) = self.state.host_key() {
+            return Ok(accepted == print);
         }
         match self.policy.judge(&self.hop.expected(), shown) {
             Ok(()) => {
-                self.accepted = Some(print);
+                *held(&self.state.accepted) = Some(print);
                 Ok(true)
             }
             Err(error) => {
@@ -407,7 +413,6 @@ impl Client {
             policy: self.policy.clone(),
             hop: hop.clone(),
             state: state.clone(),
-            accepted: None,
         };
         let config = Arc::new(self.config(hop, without));
         let (cut, end) = oneshot::channel();

@@ -44,6 +44,10 @@ pub trait Session: Send + Sync {
     fn close<'a>(&'a self) -> Fut<'a, ()>;
     /// Whether the connection has ended.
     fn is_closed(&self) -> bool;
+    /// Fingerprint (`SHA256:…`) of the key by which the host was recognized; `None` where there is no such thing.
+    fn host_key(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Opens connections.

@@ -436,6 +436,10 @@ impl Session for Lease {
     fn is_closed(&self) -> bool {
         false
     }
+
+    fn host_key(&self) -> Option<String> {
+        held(&self.session).host_key()
+    }
 }
 
 /// One of a host's sessions.

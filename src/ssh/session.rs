@@ -260,4 +260,8 @@ impl Session for RusshSession {
     fn is_closed(&self) -> bool {
         self.link.handle.is_closed()
     }
+
+    fn host_key(&self) -> Option<String> {
+        self.link.state.host_key()
+    }
 }

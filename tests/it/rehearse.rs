@@ -43,3 +43,43 @@ fn what_is_lost_at_a_record_comes_to_the_same_end_from_another_home() {
         assert!(line.contains("as an undisturbed run left it"), "{line}");
     }
 }
+
+/// Nobody recorded facts: what the hosts are is taken from hosts.yaml, or assumed, and said.
+#[test]
+fn a_cluster_without_facts_is_rehearsed_with_assumed_ones() {
+    let desk = tempfile::tempdir().unwrap();
+    let hosts = desk.path().join("hosts.yaml");
+    std::fs::write(
+        &hosts,
+        "hosts:\n- address: 203.0.113.77\n- address: node-b.example.com\n",
+    )
+    .unwrap();
+    let rehearse = |until: &str| {
+        Command::new(env!("CARGO_BIN_EXE_mkectl"))
+            .args(["rehearse", "--until", until, "--mke3-config"])
+            .arg(repo("testdata/clusters/minimal/mke3.toml"))
+            .arg("--hosts-path")
+            .arg(&hosts)
+            .output()
+            .unwrap()
+    };
+    let output = rehearse("prepare");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(14), "{err}");
+    assert!(
+        err.contains("it is assumed that the managers are 203.0.113.77, and 1 of 2 hosts workers"),
+        "{err}"
+    );
+    std::fs::write(
+        &hosts,
+        "hosts:\n- {address: 203.0.113.77, role: worker}\n- {address: node-b.example.com, role: manager}\n",
+    )
+    .unwrap();
+    let output = rehearse("prepare");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(14), "{err}");
+    assert!(
+        err.contains("hosts.yaml says that the managers are node-b.example.com, and 1 of 2"),
+        "{err}"
+    );
+}

@@ -5,13 +5,6 @@ identity() {
     file hostname /proc/sys/kernel/hostname
     file machine-id /etc/machine-id
     file boot-id /proc/sys/kernel/random/boot_id
-    list host-key
-    for key in /etc/ssh/ssh_host_*_key.pub; do
-        if [ -r "$key" ]; then
-            read -r kind blob _ <"$key" || continue
-            has host-key "$kind$tab$blob"
-        fi
-    done
 }
 
 system() {

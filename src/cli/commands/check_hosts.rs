@@ -4,7 +4,7 @@ use super::facts;
 use crate::catalogue::{Bundle, FindingRegistry};
 use crate::cli::args::{CheckFormat, CheckHostsArgs};
 use crate::cli::error::CliError;
-use crate::cli::{CommandResult, Env, exit, files, run};
+use crate::cli::{CommandResult, Env, exit, files, live, run};
 use crate::convert::checks::{CheckContext, aggregate, run_checks};
 use crate::model::{Finding, Severity, SubjectKind, Unchecked};
 use crate::options::Options;
@@ -30,7 +30,7 @@ pub fn run(env: &Env, args: &CheckHostsArgs) -> CommandResult {
             run::runtime()?
                 .block_on(async {
                     let pool = facts::pool(env, args.parallelism);
-                    let gathered = facts::gathered(env, &hosts, &pool, args.parallelism).await;
+                    let gathered = live::gathered(env, &hosts, &pool, args.parallelism).await;
                     pool.close().await;
                     gathered
                 })?

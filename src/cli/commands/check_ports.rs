@@ -4,7 +4,7 @@ use super::facts;
 use crate::cli::args::{CheckFormat, CheckPortsArgs};
 use crate::cli::error::CliError;
 use crate::cli::log::Level;
-use crate::cli::{CommandResult, Env, exit, files, run};
+use crate::cli::{CommandResult, Env, exit, files, live, run};
 use crate::gather::ports::{Look, Verdict, check};
 use crate::gather::reachable;
 use crate::source::hosts::Hosts;
@@ -16,7 +16,7 @@ pub fn run(env: &Env, args: &CheckPortsArgs) -> CommandResult {
     let external = args.external_address.as_deref().map(balancer);
     let (facts, looks) = run::runtime()?.block_on(async {
         let pool = facts::pool(env, args.parallelism);
-        let gathered = facts::gathered(env, &hosts, &pool, args.parallelism).await?;
+        let gathered = live::gathered(env, &hosts, &pool, args.parallelism).await?;
         let (questions, options) = run::prepared(args.parallelism)?;
         env.log(Level::Info, "==> Running phase: Probe ports between hosts");
         let facts = gathered.facts;

@@ -36,10 +36,10 @@ pub fn read_live(env: &Env, args: &PlanArgs) -> Result<Given, CliError> {
     if !live::is_wanted(&args.live) {
         return Ok(Given::default());
     }
-    if want == Want::default() {
+    if want == Want::default() && args.facts.is_some() {
         env.log(
             Level::Info,
-            "files give configuration and accounts, so nothing is read live",
+            "files give configuration, accounts and facts, so nothing is read live",
         );
         return Ok(Given::default());
     }
@@ -50,7 +50,10 @@ pub fn read_live(env: &Env, args: &PlanArgs) -> Result<Given, CliError> {
         Some(path) => Some(Facts::parse(path, &files::read(path)?)?),
         None => None,
     };
-    let password = live::password(env, &args.live)?;
+    let password = match want == Want::default() {
+        true => None,
+        false => Some(live::password(env, &args.live)?),
+    };
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let ask = live::Ask {
         args: &args.live,
@@ -153,12 +156,17 @@ pub fn make_plan(
     };
     let (hosts_file, hosts_bytes) = load("hosts", &args.hosts_path)?;
     let hosts = Hosts::parse_bytes(&args.hosts_path, &hosts_bytes)?;
-    let facts = match &args.facts {
-        Some(path) => {
+    let facts = match (&args.facts, &given.facts) {
+        (Some(path), _) => {
             let (file, bytes) = load("facts", path)?;
             Some((file, Facts::parse(path, &bytes)?, bytes))
         }
-        None => None,
+        (None, Some(bytes)) => Some((
+            live::FACTS.to_owned(),
+            Facts::parse(live::FACTS, bytes)?,
+            bytes.clone(),
+        )),
+        (None, None) => None,
     };
     let accounts = match (&args.accounts, &given.accounts) {
         (Some(path), _) => {
@@ -183,9 +191,13 @@ pub fn make_plan(
             registry_cas.push_str(&certificate(path, &load(name, path)?.1)?);
         }
     }
-    for (name, read) in [("mke3-config", &given.config), ("accounts", &given.accounts)] {
+    for (name, read, from) in [
+        ("mke3-config", &given.config, given.from.as_str()),
+        ("accounts", &given.accounts, given.from.as_str()),
+        ("facts", &given.facts, live::OVER_SSH),
+    ] {
         if read.is_some() {
-            paths.entry(name.to_owned()).or_insert_with(|| given.from.clone());
+            paths.entry(name.to_owned()).or_insert_with(|| from.to_owned());
         }
     }
     let tables = Tables::load(&Bundle::embedded()).map_err(|error| CliError::bug(error.to_string()))?;

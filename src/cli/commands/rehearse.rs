@@ -1,5 +1,6 @@
 //! `mkectl rehearse`: plan and apply, on a simulated twin of the cluster.
 
+mod assumed;
 mod compare;
 mod crash;
 mod fault;
@@ -98,18 +99,16 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
             path.is_file().then(|| path.to_string_lossy().into_owned())
         })
     };
-    let facts = beside(&args.facts, "facts.json").ok_or_else(|| {
-        CliError::usage(
-            "there are no facts about the hosts, so there is nothing to make a twin of",
-            "add --facts FILE, or put facts.json beside hosts.yaml",
-        )
-    })?;
+    let facts = match beside(&args.facts, "facts.json") {
+        Some(path) => path,
+        None => assume(env, &hosts_path, work.path())?,
+    };
     let accounts = beside(&args.accounts, "accounts.json");
     let upgrade = upgrade(env, &args.upgrade);
     let plan_args = PlanArgs {
         mke3_config: (!args.live).then(|| mke3_config.clone()),
         accounts: accounts.clone().filter(|_| !args.live),
-        facts: Some(facts.clone()),
+        facts: Some(facts.clone()).filter(|_| !args.live),
         hosts_path,
         live: LiveArgs::default(),
         out: None,
@@ -270,6 +269,18 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
         let _path = work.keep();
     }
     end
+}
+
+/// Writes facts for hosts of which nobody recorded any, says so, and returns where.
+fn assume(env: &Env, hosts_path: &str, work: &Path) -> Result<String, CliError> {
+    let hosts = Hosts::parse_bytes(hosts_path, &files::read(hosts_path)?)?;
+    let (roles, are_assumed) = assumed::roles(&hosts);
+    env.log(Level::Warn, &assumed::sentence(&hosts, &roles, are_assumed));
+    let [_, _, (name, example), _] = EXAMPLE;
+    let facts = assumed::facts(&hosts, &roles, &Facts::parse(name, example)?)?;
+    let path = work.join(live::FACTS).to_string_lossy().into_owned();
+    files::write(&path, &facts.to_bytes().map_err(CliError::bug)?)?;
+    Ok(path)
 }
 
 /// Nothing of a rehearsal is secret, and nobody should have to think of a passphrase for it.
@@ -463,7 +474,7 @@ struct Recorded<'a> {
     accounts: Option<&'a str>,
 }
 
-/// Starts the twin with its API, and reads from it as from a real cluster: the CA over SSH, the rest over TLS.
+/// Starts the twin with its API, and reads from it as from a real cluster: facts and the CA over SSH, the rest over TLS.
 async fn read_live(
     env: &Env,
     args: &PlanArgs,
@@ -510,7 +521,7 @@ async fn read_live(
     let ask = live::Ask {
         args: &live,
         hosts: &hosts,
-        facts: Some(facts),
+        facts: None,
         external: EXTERNAL,
         transport,
         connect_to: Some(api.address()),
@@ -518,7 +529,7 @@ async fn read_live(
             config: true,
             accounts: true,
         },
-        password: Password::new(password),
+        password: Some(Password::new(password)),
     };
     let given = live::read(env, ask).await?;
     Ok((lab, given))

@@ -19,6 +19,9 @@ const HOST_LIMIT: Duration = Duration::from_secs(90);
 /// What a manager may take to list what a large cluster holds.
 const CLUSTER_LIMIT: Duration = Duration::from_secs(300);
 
+/// Hosts asked at once, where nobody chose.
+pub const FACTS_WIDTH: usize = 64;
+
 /// What is read, and how.
 pub struct Reading<'a> {
     /// Hosts.

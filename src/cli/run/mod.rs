@@ -13,7 +13,7 @@ mod state;
 
 pub use clock::{WallClock, milliseconds_since_1970, seconds_since_1970};
 pub use cluster::{Cluster, LEASE_S, Looked, Patience, merged, undecided, when, who};
-pub use facts::{Reading, prepared, read as facts};
+pub use facts::{FACTS_WIDTH, Reading, prepared, read as facts};
 pub use hook::Hook;
 pub use operator::{LocalOperator, digest_file};
 pub use secrets::resolve as secrets;
