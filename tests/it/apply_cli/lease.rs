@@ -192,7 +192,7 @@ fn of_many_that_want_a_cluster_exactly_one_works() {
     let path = desk.journal(worker);
     let mut lines = text_of(worker);
     let cut = lines.trim_end().rfind('\n').unwrap() + 1;
-    let decoded = mkectl::apply::journal::decode(lines[..cut].as_bytes()).unwrap();
+    let decoded = mkectl::apply::journal::decode(&lines.as_bytes()[..cut]).unwrap();
     let other = mkectl::apply::journal::Record::End {
         at: "another time".to_owned(),
         outcome: "done".to_owned(),
