@@ -1,7 +1,8 @@
 //! Apply: runs the actions of a plan, and undoes them.
 //!
 //! A pure core decides (what may start: [`scheduler`]; what a failure or a signal leads to: [`control`]; what a journal
-//! says: [`journal`] and [`book`]), and one loop, [`engine`], asks it, writes the journal and calls an [`Executor`].
+//! says: [`journal`], [`copies`] and [`book`]), and one loop, [`engine`], asks it, writes the journal and calls an
+//! [`Executor`]. Who may run at all is kept on the managers: [`lease`] and [`keeping`].
 //! Time, files and connections come in from outside.
 
 pub mod book;

@@ -285,6 +285,7 @@ pub fn resolve(
                 let delivery = Delivery::Asset { name: asset.clone() };
                 inputs.files.insert(name.clone(), delivery);
             }
+            // Nobody should have to look for secrets on the way back, least of all on another machine.
             ParamSource::Secret(_) if verb == Verb::Undo => {}
             ParamSource::Secret(secret) => {
                 let value = values.secret(secret);

@@ -217,7 +217,7 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
                 until: args.until.clone(),
                 direction: Direction::Forward,
                 earlier: run::Earlier::None,
-                lease_s: run::LEASE_S,
+                lease_s: args.run.lease_seconds,
                 crash_at: None,
                 settings: settings(),
                 limits: limits(&faults),

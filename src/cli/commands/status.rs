@@ -11,7 +11,7 @@ use crate::cli::error::CliError;
 use crate::cli::log::Level;
 use crate::cli::run::{self, Cluster, Looked, Patience};
 use crate::cli::{CommandResult, Env, exit, files, reach};
-use crate::model::Plan;
+use crate::model::{Plan, Role};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -82,18 +82,21 @@ fn text(
         .spec
         .hosts
         .iter()
-        .filter(|host| host.role == Some(crate::model::Role::Manager));
-    let told = match (here.is_some(), looked.there) {
-        (_, there) if there > 0 => format!("{there} of {} managers were asked", managers.count()),
-        _ => "only this machine was asked: the managers may know more".to_owned(),
+        .filter(|host| host.role == Some(Role::Manager))
+        .count();
+    let told = match looked.there {
+        0 => "only this machine was asked: the managers may know more".to_owned(),
+        there if there * 2 > managers => format!("{there} of {managers} managers were asked"),
+        there => format!("{there} of {managers} managers were asked: the others may know more"),
     };
     let spec = &plan.spec;
     let cluster = held(plan, looked);
     if decoded.records.is_empty() {
-        return Ok(format!(
-            "Plan {}\nThis plan was never begun; {told}.\n\n{cluster}",
-            plan.digest
-        ));
+        let nothing = match looked.there {
+            0 => "This machine knows of no run of this plan",
+            _ => "This plan was never begun",
+        };
+        return Ok(format!("Plan {}\n{nothing}; {told}.\n\n{cluster}", plan.digest));
     }
     let book = Book::read(&plan.digest, &decoded.records).map_err(|error| run::undecided(&error))?;
     let mut text = format!("Plan {}\njournal of {}; {told}\n\n", plan.digest, journal.from);

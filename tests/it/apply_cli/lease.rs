@@ -52,6 +52,20 @@ impl Desk {
         found
     }
 
+    /// The copies of the journal on the managers, as the run with the highest number left them.
+    fn copies(&self) -> Vec<String> {
+        let digest = digest(&self.spec).unwrap();
+        let place = format!("/var/lib/mkectl/{}/journal", &digest["sha256:".len()..][..16]);
+        let newest = format!("cd {place} && cat \"$(ls | sort -n | tail -n 1)\"");
+        let copies = HOSTS[..3].iter().map(|host| {
+            let entry = self.stage.lab.entry(host).unwrap();
+            let output = entry.command(["sh", "-c", &newest]).output().unwrap();
+            assert!(output.status.success(), "{host}: {}", text(&output.stderr));
+            text(&output.stdout)
+        });
+        copies.collect()
+    }
+
     fn other(&self, command: &str, plan: &str, words: &[&str]) -> std::process::Output {
         Command::new(env!("CARGO_BIN_EXE_mkectl"))
             .env_clear()
@@ -136,6 +150,9 @@ fn of_many_that_want_a_cluster_exactly_one_works() {
     let text_of = |home: &str| fs::read_to_string(desk.journal(home)).unwrap();
     assert!(text_of(worker).contains("\"outcome\":\"gate\""));
     assert!(!text_of("first").contains("\"outcome\":\"gate\""));
+    for copy in desk.copies() {
+        assert_eq!(copy, text_of(worker));
+    }
 
     // From a home that has nothing, it is known how far it came and that the cluster is kept.
     let status = desk.other("status", &plan, &["--state-dir", "/nonexistent"]);
@@ -146,7 +163,7 @@ fn of_many_that_want_a_cluster_exactly_one_works() {
     let offline = desk.other("status", &plan, &["--offline", "--state-dir", "/nonexistent"]);
     let said = text(&offline.stdout);
     assert!(
-        said.contains("never begun") && said.contains("only this machine"),
+        said.contains("knows of no run") && said.contains("only this machine"),
         "{said}"
     );
 
@@ -175,7 +192,7 @@ fn of_many_that_want_a_cluster_exactly_one_works() {
     let path = desk.journal(worker);
     let mut lines = text_of(worker);
     let cut = lines.trim_end().rfind('\n').unwrap() + 1;
-    let decoded = mkectl::apply::journal::decode(lines[..cut].as_bytes()).unwrap();
+    let decoded = mkectl::apply::journal::decode(&lines.as_bytes()[..cut]).unwrap();
     let other = mkectl::apply::journal::Record::End {
         at: "another time".to_owned(),
         outcome: "done".to_owned(),
@@ -190,6 +207,38 @@ fn of_many_that_want_a_cluster_exactly_one_works() {
     let record = format!("differ from record {}", decoded.records.len() + 1);
     assert!(
         said.contains(&record) && said.contains("manager-0") && said.contains(&*path.to_string_lossy()),
+        "{said}"
+    );
+}
+
+/// The run does not wait for one of three, and brings it up to date when it is there again. Then it is undone from elsewhere.
+#[test]
+fn a_manager_that_comes_back_gets_the_whole_journal_and_another_home_goes_back() {
+    let desk = Desk::new();
+    let plan = desk.save("plan.json", &desk.spec);
+    let mut run = desk.begin("home", &plan, &[]);
+    let journal = desk.journal("home");
+    let lines = || fs::read_to_string(&journal).map_or(0, |text| text.lines().count());
+    eventually("journal", || lines() > 12);
+    let away = desk.stage.lab.server("manager-03").unwrap();
+    away.gone(true);
+    let before = lines();
+    eventually("further records", || lines() > before + 4);
+    away.gone(false);
+    assert_eq!(run.wait().unwrap().code(), Some(14), "{}", desk.said("home"));
+    let here = fs::read_to_string(&journal).unwrap();
+    for copy in desk.copies() {
+        assert_eq!(copy, here);
+    }
+
+    // Another home, which has seen nothing of it, goes back.
+    let elsewhere = desk.path("elsewhere").to_string_lossy().into_owned();
+    let back = desk.other("rollback", &plan, &["--yes", "--state-dir", &elsewhere]);
+    assert_eq!(back.status.code(), Some(13), "{}", text(&back.stderr));
+    let status = desk.other("status", &plan, &["--state-dir", "/nonexistent"]);
+    let said = text(&status.stdout);
+    assert!(
+        said.contains("ended: nothing is left to do") && said.contains("nobody holds this cluster"),
         "{said}"
     );
 }

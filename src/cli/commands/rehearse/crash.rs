@@ -54,10 +54,9 @@ impl Crash<'_> {
             accounts,
             ..
         } = &self.twin;
-        // Both begin as copies of the same cluster.
+        // Both begin as copies of the same cluster, whose files they lie on: it has to stay.
         let lab = start(self.env, facts, *accounts, roles(plan), None).await?;
         let (first, second) = (self.copy(&lab).await?, self.copy(&lab).await?);
-        drop(lab);
         let plan = for_hosts(plan, &second)?;
         let name = self.work.join("plan.json").to_string_lossy().into_owned();
         files::write(
