@@ -590,6 +590,8 @@ pub enum CheckCommand {
     Hosts(CheckHostsArgs),
     /// Whether the hosts reach each other, and the load balancer them, on the ports that MKE 4k needs
     Ports(CheckPortsArgs),
+    /// Whether a registry holds every image or chart of a list, and with which digest
+    Images(CheckImagesArgs),
 }
 
 /// Form of the compatibility report.
@@ -667,6 +669,35 @@ pub struct CheckPortsArgs {
     /// Hosts asked at once
     #[arg(long, value_name = "N", default_value = "64", value_parser = parallelism)]
     pub parallelism: usize,
+    /// Form
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: CheckFormat,
+}
+
+/// `check images`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "The list has one image or chart on a line, with the registry that it comes from, as `k0s airgap list-images` \
+prints them; empty lines and lines that begin with # are passed over. Each is looked for in the registry under its path without that \
+host, as k0s and the upgrade's own scripts pull it.\n\nExit codes: 0 all are there · 3 some are not · 4 bad usage or input · 10 the \
+registry answers wrongly · 15 it cannot be reached, or is not trusted."
+)]
+pub struct CheckImagesArgs {
+    /// The list; - for stdin
+    #[arg(long, value_name = "FILE")]
+    pub list: String,
+    /// The registry, as `plan` takes it; with oci:// before it for charts
+    #[arg(long, visible_alias = "chart-registry", value_name = "HOST[:PORT]/PATH")]
+    pub image_registry: String,
+    /// PEM file with the CA of its certificate [default: those that this machine trusts]
+    #[arg(long, visible_alias = "chart-registry-ca-file", value_name = "FILE")]
+    pub image_registry_ca_file: Option<String>,
+    /// User of the registry, where it wants one. The password is asked for, or comes from MKECTL_IMAGE_REGISTRY_PASSWORD or a file
+    #[arg(long, value_name = "NAME")]
+    pub image_registry_username: Option<String>,
+    /// File that holds the password on its first line; - for stdin
+    #[arg(long, value_name = "FILE", requires = "image_registry_username")]
+    pub image_registry_password_file: Option<String>,
     /// Form
     #[arg(long, value_enum, default_value = "text")]
     pub format: CheckFormat,

@@ -70,6 +70,8 @@ fn healthy(line: &str) -> Act {
 pub struct Bad {
     pub address: SocketAddr,
     pub calls: Arc<Mutex<Vec<String>>>,
+    /// `Authorization` of each call, empty without.
+    pub authorizations: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
 
@@ -87,13 +89,16 @@ impl Bad {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let calls = Arc::new(Mutex::new(Vec::new()));
+        let authorizations = Arc::new(Mutex::new(Vec::new()));
         let (script, seen, count) = (Arc::new(script), calls.clone(), Arc::new(AtomicUsize::new(0)));
+        let told = authorizations.clone();
         let tls = identity.map(|identity| TlsAcceptor::from(identity.server().unwrap()));
         let task = tokio::spawn(async move {
             // More connections than any test makes.
             for _ in 0..500 {
                 let (socket, _) = listener.accept().await.unwrap();
                 let (script, seen, count, tls) = (script.clone(), seen.clone(), count.clone(), tls.clone());
+                let told = told.clone();
                 tokio::spawn(async move {
                     let Some(tls) = tls else {
                         let mut socket = socket;
@@ -104,8 +109,9 @@ impl Bad {
                         return;
                     };
                     let mut stream = BufReader::new(stream);
-                    while let Some(line) = request(&mut stream).await {
+                    while let Some((line, authorization)) = request(&mut stream).await {
                         seen.lock().unwrap().push(line.clone());
+                        told.lock().unwrap().push(authorization);
                         let act = script(count.fetch_add(1, Ordering::SeqCst), &line);
                         if !perform(stream.get_mut(), act).await {
                             return;
@@ -114,7 +120,12 @@ impl Bad {
                 });
             }
         });
-        Bad { address, calls, task }
+        Bad {
+            address,
+            calls,
+            authorizations,
+            task,
+        }
     }
 
     /// A server of the cluster that does this to every call whose path begins so, and is healthy otherwise.
@@ -167,12 +178,13 @@ pub fn identity() -> Identity {
 }
 
 /// The first line of a request, read to its end.
-async fn request(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<String> {
+/// The first line, and who asks.
+async fn request(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<(String, String)> {
     let mut first = String::new();
     if stream.read_line(&mut first).await.ok()? == 0 {
         return None;
     }
-    let mut length = 0;
+    let (mut length, mut authorization) = (0, String::new());
     loop {
         let mut line = String::new();
         stream.read_line(&mut line).await.ok()?;
@@ -182,10 +194,13 @@ async fn request(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<String> 
         if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
         }
+        if line.to_lowercase().starts_with("authorization:") {
+            authorization = line["authorization:".len()..].trim().to_owned();
+        }
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some(first.trim().to_owned())
+    Some((first.trim().to_owned(), authorization))
 }
 
 /// Whether the connection goes on.

@@ -5,6 +5,7 @@ mod openssh;
 
 use crate::scripts::Stage;
 use mkectl::lab::Isolation;
+use mkectl::lab::model::Backend;
 use mkectl::model::{Bastion, Meta, PLAN_FORMAT, PLAN_KIND, Plan, Spec};
 use mkectl::plan::digest::digest;
 use openssh::{OpenSsh, Server};
@@ -417,4 +418,52 @@ fn a_killed_run_is_taken_up() {
     for manager in &HOSTS[..3] {
         assert!(!state.runs(manager, "ucp-kv"), "{manager}: {err}");
     }
+}
+
+/// What somebody else changed between two runs stops the second one, where something that is still to run relies on it; what
+/// nothing relies on any more is told; what the plan itself changed is neither.
+#[test]
+fn drift_on_resume_is_told_apart() {
+    let desk = Desk::new();
+    let plan = desk.save("plan.json", &desk.spec);
+    let state = desk.path("state");
+    let run = |words: &[&str]| {
+        let state = state.to_str().unwrap();
+        let out = desk.apply(&plan, &[&["--yes", "--state-dir", state][..], words].concat());
+        (out.status.code(), text(&out.stderr))
+    };
+    let (code, err) = run(&["--until", "prepare"]);
+    assert_eq!(code, Some(14), "{err}");
+    let change = |selinux: &str, backend: Backend| {
+        let mut state = desk.stage.lab.state();
+        let worker = state.hosts.get_mut("worker-01").unwrap();
+        worker.system.selinux = selinux.to_owned();
+        worker.netfilter.backend = backend;
+    };
+
+    change("enforcing", Backend::Legacy);
+    let (code, err) = run(&["--resume", "--until", "quiesce"]);
+    assert_eq!(code, Some(8), "{err}");
+    assert!(
+        err.contains("worker-01: iptables was \"nft\" and is \"legacy\" now; it concerns worker-01/"),
+        "{err}"
+    );
+    assert!(err.contains("so nothing more was begun"), "{err}");
+    assert!(
+        err.contains("worker-01: selinux was \"disabled\" and is \"enforcing\" now; nothing that is still to run relies on it"),
+        "{err}"
+    );
+    assert!(desk.stage.lab.state().runs("manager-01", "ucp-kv"), "{err}");
+
+    // It was put back, and the rest concerns nobody.
+    change("enforcing", Backend::Nft);
+    let (code, err) = run(&["--resume", "--until", "quiesce"]);
+    assert_eq!(code, Some(14), "{err}");
+    assert!(err.contains("worker-01: selinux was"), "{err}");
+    assert!(!desk.stage.lab.state().runs("manager-01", "ucp-kv"), "{err}");
+
+    // MKE 3 does not run any more, nobody can tell of etcd, and that is as planned.
+    let (code, err) = run(&["--resume", "--until", "first-controller"]);
+    assert_eq!(code, Some(14), "{err}");
+    assert!(!err.contains("cluster.etcd"), "{err}");
 }

@@ -23,6 +23,7 @@ mod lab;
 mod live;
 mod pipeline;
 mod rbac;
+mod registry;
 mod rehearse;
 mod report;
 mod report_run;

@@ -58,6 +58,8 @@ fn a_cluster_without_facts_is_rehearsed_with_assumed_ones() {
         Command::new(env!("CARGO_BIN_EXE_mkectl"))
             .args(["rehearse", "--until", until, "--mke3-config"])
             .arg(repo("testdata/clusters/minimal/mke3.toml"))
+            .arg("--accounts")
+            .arg(repo("testdata/clusters/minimal/accounts.json"))
             .arg("--hosts-path")
             .arg(&hosts)
             .output()

@@ -17,6 +17,7 @@ pub fn run(env: &Env, args: &CheckArgs) -> CommandResult {
         CheckCommand::Mke3(args) => mke3(env, args),
         CheckCommand::Hosts(args) => super::check_hosts::run(env, args),
         CheckCommand::Ports(args) => super::check_ports::run(env, args),
+        CheckCommand::Images(args) => super::check_images::run(env, args),
     }
 }
 

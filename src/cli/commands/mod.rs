@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod check;
 pub mod check_hosts;
+mod check_images;
 pub mod check_ports;
 pub mod completion;
 pub mod diff;

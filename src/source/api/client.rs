@@ -26,7 +26,7 @@ impl Password {
         Password(text.into_bytes())
     }
 
-    fn text(&self) -> &str {
+    pub(in crate::source) fn text(&self) -> &str {
         // It was made of a string.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
@@ -303,7 +303,12 @@ impl Client {
     ) -> Result<Answer, Fault> {
         let mut connection = match self.connection.take() {
             Some(connection) if connection.is_open() => connection,
-            _ => Connection::open(&self.access, self.tls.clone(), &self.patience).await?,
+            _ => {
+                let Access {
+                    address, connect_to, ..
+                } = &self.access;
+                Connection::open(address, *connect_to, self.tls.clone(), &self.patience).await?
+            }
         };
         let mut request = Request::builder()
             .method(method)

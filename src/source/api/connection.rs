@@ -1,12 +1,13 @@
-//! One connection to the API: TLS, HTTP/1.1, one request at a time, each with a deadline and a largest answer.
+//! One connection to an API: TLS, HTTP/1.1, one request at a time, each with a deadline and a largest answer.
 
-use super::client::{Access, Patience};
+use super::Address;
+use super::client::Patience;
 use super::error::Fault;
 use super::tls;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, WWW_AUTHENTICATE};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -22,7 +23,7 @@ use tokio_rustls::TlsConnector;
 
 /// An answer, read whole.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(in crate::source) struct Answer {
     /// Status.
     pub status: u16,
     /// `X-Next-Page-Start`, empty without one.
@@ -31,12 +32,16 @@ pub(super) struct Answer {
     pub content_type: String,
     /// `Location`.
     pub location: String,
+    /// `WWW-Authenticate`, all of them.
+    pub challenges: Vec<String>,
+    /// `Docker-Content-Digest`.
+    pub content_digest: String,
     /// Body.
     pub body: Vec<u8>,
 }
 
 /// An open connection.
-pub(super) struct Connection {
+pub(in crate::source) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: JoinHandle<()>,
 }
@@ -48,22 +53,23 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    /// Connects and shakes hands.
-    pub(super) async fn open(
-        access: &Access,
+    /// Connects and shakes hands; to `connect_to` instead of to what the name of the place resolves to, where that is given.
+    pub(in crate::source) async fn open(
+        place: &Address,
+        connect_to: Option<SocketAddr>,
         config: Arc<ClientConfig>,
         patience: &Patience,
     ) -> Result<Connection, Fault> {
-        within(patience.connect, connect(access, config)).await
+        within(patience.connect, connect(place, connect_to, config)).await
     }
 
     /// Whether another request can be sent.
-    pub(super) fn is_open(&self) -> bool {
+    pub(in crate::source) fn is_open(&self) -> bool {
         !self.sender.is_closed()
     }
 
     /// Sends a request and reads the answer to its end.
-    pub(super) async fn call(
+    pub(in crate::source) async fn call(
         &mut self,
         request: Request<Full<Bytes>>,
         patience: &Patience,
@@ -86,13 +92,17 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Fault>>
         .unwrap_or_else(|_| Err(Fault::Slow(limit)))
 }
 
-async fn connect(access: &Access, config: Arc<ClientConfig>) -> Result<Connection, Fault> {
-    let socket = TcpStream::connect(&*addresses(access).await?)
+async fn connect(
+    place: &Address,
+    connect_to: Option<SocketAddr>,
+    config: Arc<ClientConfig>,
+) -> Result<Connection, Fault> {
+    let socket = TcpStream::connect(&*addresses(place, connect_to).await?)
         .await
         .map_err(|error| Fault::NoConnection(reason(&error)))?;
     // Requests are single packets and wait for their answer; without it they are only slower.
     let _ = socket.set_nodelay(true);
-    let name = ServerName::try_from(access.address.host.clone())
+    let name = ServerName::try_from(place.host.clone())
         .map_err(|_| Fault::Unresolved("it cannot be the name of a host".to_owned()))?;
     let stream = TlsConnector::from(config)
         .connect(name, socket)
@@ -108,11 +118,11 @@ async fn connect(access: &Access, config: Arc<ClientConfig>) -> Result<Connectio
     Ok(Connection { sender, driver })
 }
 
-async fn addresses(access: &Access) -> Result<Vec<SocketAddr>, Fault> {
-    if let Some(address) = access.connect_to {
+async fn addresses(place: &Address, connect_to: Option<SocketAddr>) -> Result<Vec<SocketAddr>, Fault> {
+    if let Some(address) = connect_to {
         return Ok(vec![address]);
     }
-    let found: Vec<SocketAddr> = tokio::net::lookup_host((access.address.host.as_str(), access.address.port))
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((place.host.as_str(), place.port))
         .await
         .map_err(|error| Fault::Unresolved(reason(&error)))?
         .collect();
@@ -158,6 +168,13 @@ async fn read(response: Response<Incoming>, largest: usize) -> Result<Answer, Fa
         next_page: header(HeaderName::from_static("x-next-page-start")),
         content_type: header(CONTENT_TYPE),
         location: header(LOCATION),
+        challenges: head
+            .headers
+            .get_all(WWW_AUTHENTICATE)
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            .collect(),
+        content_digest: header(HeaderName::from_static("docker-content-digest")),
         body: bytes,
     })
 }

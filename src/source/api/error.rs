@@ -83,7 +83,7 @@ pub enum Fault {
 
 impl Fault {
     /// Whether the same call may succeed in a moment.
-    pub(super) fn is_transient(&self) -> bool {
+    pub(in crate::source) fn is_transient(&self) -> bool {
         match self {
             Fault::NoConnection(_) | Fault::Slow(_) | Fault::BrokenOff => true,
             Fault::Status(status, _) => matches!(status, 429 | 500 | 502 | 503 | 504),

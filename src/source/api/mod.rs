@@ -13,13 +13,13 @@
 mod address;
 pub mod ca;
 mod client;
-mod connection;
+pub(super) mod connection;
 mod error;
 mod grants;
 mod kube;
 mod pages;
 mod reader;
-mod tls;
+pub(super) mod tls;
 mod wire;
 
 pub use address::Address;

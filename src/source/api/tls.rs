@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// # Errors
 ///
 /// What is wrong with the text: a lower-case fragment.
-pub(super) fn config(pem: &[u8]) -> Result<Arc<ClientConfig>, String> {
+pub(in crate::source) fn config(pem: &[u8]) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| format!("it is not PEM: {error}"))?;
