@@ -107,7 +107,10 @@ async fn what_cannot_be_written_or_read_is_told() {
     upload(&*session, Privilege::Root, Upload::bytes(&inside, 0o644, b"x"))
         .await
         .unwrap();
-    assert_eq!(fs::metadata(&closed).unwrap().permissions().mode() & 0o7777, 0o700);
+    assert_eq!(
+        fs::metadata(&closed).unwrap().permissions().mode() & 0o7777,
+        0o700
+    );
     // An empty file is a file.
     let empty = world.name("empty");
     upload(&*session, Privilege::Root, Upload::bytes(&empty, 0o600, b""))

@@ -2,7 +2,7 @@
 # Prints what a rollback must bring back on this host, one line each, sorted. Argument: prefixes of etcd keys that change by
 # themselves, one word each.
 set -eu
-passing="$*"
+passing=("$@")
 {
     # Names of swarm tasks change by nature, and those that ended stay for a while; how many run of each service does not.
     docker ps -a --format '{{.Names}} {{.Image}} {{.State}} {{.Label "com.docker.swarm.service.name"}}' |
@@ -30,7 +30,7 @@ for kv in json.load(sys.stdin)["kvs"]:
     key = base64.b64decode(kv["key"]).decode()
     if not key.startswith(tuple(sys.argv[1:])):
         print("key", key, hashlib.sha256(kv.get("value", "").encode()).hexdigest()[:16], kv["mod_revision"])
-' $passing
+' "${passing[@]}"
     fi
     # Volumes of databases that write by themselves are looked at through their servers.
     find /var/lib/docker/volumes -type f ! -path '*/ucp-kv/_data/*' ! -name metadata.db -exec sha256sum {} + | sed 's/^/content /'
