@@ -221,21 +221,22 @@ fn keys(lines: &[String]) -> Vec<String> {
 }
 
 #[test]
-fn a_cluster_is_quiesced_and_is_afterwards_what_it_was() {
+#[ignore = "five hosts and some minutes, as root: .ci/install real, then cargo test --test hosts real:: -- --ignored"]
+fn a_cluster_moves_to_k0s_with_every_key_and_is_afterwards_what_it_was() {
     let cluster = Cluster::up();
     let before = cluster.picture();
-    assert!(
-        keys(&before[0].1).len() > 3000,
-        "etcd of MKE 3 has thousands of keys"
-    );
+    let keys = keys(&before[0].1);
+    assert!(keys.len() > 3000, "etcd of MKE 3 has thousands of keys");
     cluster.plan("plan.json");
     cluster.apply(14, "plan.json", &["--until", "prepare"]);
     for host in cluster.hosts() {
+        let runs = cluster.on(&host, &["docker", "ps"]);
         assert!(
-            cluster.on(&host, &["docker", "ps"]).contains("ucp-kubelet"),
-            "{host} serves while it is prepared"
+            runs.contains("ucp-kubelet"),
+            "{host} serves while it is prepared\n{runs}"
         );
     }
+
     cluster.apply(14, "plan.json", &["--until", "quiesce", "--resume"]);
     for host in cluster.hosts() {
         let runs = cluster.on(&host, &["docker", "ps", "--format", "{{.Names}}"]);
@@ -248,6 +249,31 @@ fn a_cluster_is_quiesced_and_is_afterwards_what_it_was() {
             assert!(!runs.contains(name), "{host}: {name} runs\n{runs}");
         }
     }
+
+    cluster.apply(14, "plan.json", &["--until", "controllers", "--resume"]);
+    let mut words = vec!["/opt/mke3/k0s-keys.sh"];
+    words.extend(cluster.passing.iter().map(String::as_str));
+    let removed: Vec<String> = objects()
+        .objects
+        .iter()
+        .map(|object| format!("key /registry/{object} "))
+        .collect();
+    for manager in cluster.hosts().iter().take(cluster.managers) {
+        assert_eq!(
+            cluster
+                .on(manager, &["systemctl", "is-active", "k0scontroller"])
+                .trim(),
+            "active"
+        );
+        let now = cluster.on(manager, &words);
+        let lost: Vec<&String> = keys
+            .iter()
+            .filter(|key| !removed.iter().any(|removed| key.starts_with(removed)))
+            .filter(|key| !now.lines().any(|line| line == **key))
+            .collect();
+        assert!(lost.is_empty(), "{manager} does not have {lost:?}");
+    }
+
     cluster.mkectl(13, &["rollback", "plan.json", "--yes"]);
     cluster.is_as(&before);
 }
