@@ -11,6 +11,7 @@ mod auth;
 mod commands;
 mod connections;
 mod facts;
+mod real;
 mod sshd;
 mod transfer;
 mod trust;

@@ -5,7 +5,7 @@
 # mke3/ beside this file.
 #
 #   hosts.sh base                 fetch the packages and build the tree that all hosts share
-#   hosts.sh up MANAGERS WORKERS  start hosts and their MKE 3
+#   hosts.sh up MANAGERS WORKERS  start hosts and their MKE 3; an hour later they end by themselves
 #   hosts.sh exec HOST COMMAND... run a command in a host, not over SSH
 #   hosts.sh lan COMMAND...       run a command in the network of the hosts, from where they can be reached
 #   hosts.sh crash HOST           cut its power: all processes end, the disk stays
@@ -23,7 +23,10 @@ dir=${MKECTL_REAL_DIR:-/var/tmp/mkectl-real}
 # Where the packages are kept between runs; may be removed at any time.
 cache=${MKECTL_REAL_CACHE:-/var/tmp/mkectl-real-cache}
 suite=bookworm
-mirror=http://deb.debian.org/debian
+# The mirror that this machine's apt uses, where it is one of Debian.
+# shellcheck disable=SC2016 # apt-get fills it in.
+mirror=${MKECTL_REAL_MIRROR:-$(apt-get indextargets --format '$(SITE)' "Codename: $suite" 2>/dev/null | head -n 1)}
+mirror=${mirror:-http://deb.debian.org/debian}
 version=3.8.5
 net=10.99.0
 balancer=$net.254
@@ -83,7 +86,7 @@ build_base() {
     say "building the tree of the hosts: about a minute"
     debootstrap --variant=minbase \
         --include=openssh-server,systemd,systemd-sysv,dbus,iproute2,procps,ca-certificates,sudo,curl,python3,openssl,iptables,docker.io,busybox-static \
-        $suite "$base" $mirror >"$cache/debootstrap.log" 2>&1 ||
+        $suite "$base" "$mirror" >"$cache/debootstrap.log" 2>&1 ||
         die "debootstrap failed: $(tail -n 1 "$cache/debootstrap.log")"
     rm -f "$base"/etc/ssh/ssh_host_* "$base"/var/cache/apt/archives/*.deb
     touch "$base/.done"
@@ -273,6 +276,9 @@ kill_host() {
 
 down() {
     local name process
+    if [ -s "$dir/watch.pid" ] && [ "$(cat "$dir/watch.pid")" != "$$" ]; then
+        kill -- "-$(cat "$dir/watch.pid")" 2>/dev/null || true
+    fi
     if [ -s "$dir/balancer.pid" ]; then kill "$(cat "$dir/balancer.pid")" 2>/dev/null || true; fi
     for name in $(names); do kill_host "$name"; done
     if [ -e "/run/netns/$tag-lan" ]; then
@@ -287,6 +293,10 @@ up() {
     local managers=$1 workers=$2 name number=0 all=() boss=()
     mkdir -p "$dir"
     [ ! -e "$dir/hosts" ] || die "hosts are there already: hosts.sh down"
+    trap '[ $? -eq 0 ] || down' EXIT
+    # Whoever asked for hosts may be killed, and they must not stay for ever.
+    setsid sh -c "sleep 3600; exec '$0' down" </dev/null >/dev/null 2>&1 9>&- &
+    echo $! >"$dir/watch.pid"
     base
     ssh-keygen -q -t ed25519 -N '' -C tests -f "$dir/id_ed25519"
     make_layer
@@ -353,7 +363,7 @@ freeze | thaw)
 link) ip -n "$tag-lan" link set "v-$1" "$2" ;;
 down) down ;;
 *)
-    sed -n '2,20s/^# \{0,1\}//p' "$0"
+    sed -n '2,19s/^# \{0,1\}//p' "$0"
     exit 2
     ;;
 esac

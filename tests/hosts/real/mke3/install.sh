@@ -6,10 +6,10 @@
 set -eu
 version=$1 address=$2
 shift 2
-managers=$*
+managers=("$@")
 cd /opt/mke3
 manager=
-for one in $managers; do [ "$one" != "$address" ] || manager=1; done
+for one in "${managers[@]}"; do [ "$one" != "$address" ] || manager=1; done
 
 # ---------------------------------------------------------------------------------------------------------------- images
 
@@ -49,15 +49,15 @@ fill() {
     mountpoint=$(docker volume inspect --format '{{.Mountpoint}}' "$volume")
     [ $# -eq 0 ] || install -m 600 "$@" "$mountpoint"
 }
-pair="/opt/certs/ca.pem /opt/certs/cert.pem /opt/certs/key.pem"
-fill ucp-node-certs $pair /opt/certs/service_account_key.pem
+pair=(/opt/certs/ca.pem /opt/certs/cert.pem /opt/certs/key.pem)
+fill ucp-node-certs "${pair[@]}" /opt/certs/service_account_key.pem
 # MKE's own components look for it here, inside and outside of containers.
 mkdir -p /var/lib/docker/ucp
 ln -sfn ../volumes/ucp-node-certs/_data /var/lib/docker/ucp/ucp-node-certs
 if [ -n "$manager" ]; then
     for volume in ucp-auth-api-certs ucp-auth-store-certs ucp-auth-worker-certs ucp-client-root-ca ucp-cluster-root-ca \
         ucp-controller-client-certs ucp-controller-server-certs ucp-kv-certs; do
-        fill "$volume" $pair
+        fill "$volume" "${pair[@]}"
     done
     for volume in ucp-auth-store-data ucp-auth-worker-data ucp-backup ucp-kv ucp-metrics-data ucp-metrics-inventory; do
         fill "$volume"
@@ -97,7 +97,7 @@ stay=/opt/mke3/stay.sh
 
 if [ -n "$manager" ]; then
     cluster=
-    for one in $managers; do cluster=$cluster${cluster:+,}orca-kv-$one=https://$one:12380; done
+    for one in "${managers[@]}"; do cluster=$cluster${cluster:+,}orca-kv-$one=https://$one:12380; done
     start ucp-kv etcd -p 12379:2379 -p 12380:2380 -v ucp-kv:/data -v ucp-kv-certs:/etc/docker/ssl -- \
         etcd --name "orca-kv-$address" --data-dir /data/datav3 --listen-client-urls https://0.0.0.0:2379 \
         --advertise-client-urls "https://$address:12379" --listen-peer-urls https://0.0.0.0:2380 \
@@ -123,7 +123,7 @@ if [ -n "$manager" ]; then
         -v ucp-controller-server-certs:/var/lib/docker/ucp/ucp-controller-server-certs -- \
         python3 /opt/mke3/controller.py "$address"
 fi
-start ucp-proxy agent -p 6444:6444 -p 12376:2376 -p 12378:12378 "${nodes[@]}" -- python3 /opt/mke3/proxy.py 6444 12388 $managers
+start ucp-proxy agent -p 6444:6444 -p 12376:2376 -p 12378:12378 "${nodes[@]}" -- python3 /opt/mke3/proxy.py 6444 12388 "${managers[@]}"
 start ucp-kubelet hyperkube --network host --cap-add SYS_ADMIN --security-opt apparmor=unconfined "${nodes[@]}" \
     -v /var/lib/kubelet:/var/lib/kubelet:rshared -v /var/run/docker.sock:/var/run/docker.sock -- python3 /opt/mke3/kubelet.py kubelet "$(hostname)" 10250 10248
 start ucp-kube-proxy hyperkube --network host "${nodes[@]}" -- python3 /opt/mke3/kubelet.py kube-proxy "$(hostname)" 10256

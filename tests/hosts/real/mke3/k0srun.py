@@ -48,7 +48,7 @@ def certificate(ca, name, subject, addresses=()):
         return
     run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", subject, "-keyout",
         f"{name}.key", "-out", f"{name}.csr")
-    names = ",".join([f"IP:{one}" for one in addresses] + ["DNS:localhost"])
+    names = ",".join([f"IP:{one}" if one[-1].isdigit() else f"DNS:{one}" for one in addresses] + ["DNS:localhost"])
     write(f"{name}.ext", f"subjectAltName={names}\nextendedKeyUsage=serverAuth,clientAuth\n")
     run("openssl", "x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.crt", "-CAkey", f"{ca}.key", "-CAcreateserial", "-days", "365",
         "-extfile", f"{name}.ext", "-out", f"{name}.crt")
@@ -133,12 +133,41 @@ def serve_joins(data):
     server.serve_forever()
 
 
-def hold(port):
-    """Other ports that a node of k0s listens on."""
+def hold(port, pki=None):
+    """Other ports that a node of k0s listens on, with TLS where there is a certificate."""
     listener = socket.create_server(("0.0.0.0", port))
+    context = None
+    if pki:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(f"{pki}/server.crt", f"{pki}/server.key")
     while True:
         connection, _ = listener.accept()
+        threading.Thread(target=refuse, args=(connection, context), daemon=True).start()
+
+
+def refuse(connection, context):
+    try:
+        connection.settimeout(10)
+        if context:
+            connection = context.wrap_socket(connection, server_side=True)
         connection.close()
+    except OSError:
+        pass
+
+
+def served_names(config):
+    """Addresses that the configuration wants in the certificate of the API server."""
+    found, inside = [], False
+    for line in read(config).splitlines():
+        word = line.strip()
+        if word.startswith("externalAddress:"):
+            found.append(word.split(":", 1)[1].strip().strip('"'))
+        inside = inside and word.startswith("- ")
+        if inside:
+            found.append(word[2:].strip('"'))
+        if word == "sans:":
+            inside = True
+    return [one for one in dict.fromkeys(found) if one]
 
 
 def join_information(flags):
@@ -175,7 +204,8 @@ def controller(data, flags, address, etcdctl):
     certificate_authority(f"{pki}/etcd/ca")
     everywhere = ["127.0.0.1", address]
     certificate(f"{pki}/etcd/ca", f"{pki}/etcd/server", "/CN=etcd-server", everywhere)
-    certificate(f"{pki}/ca", f"{pki}/server", "/CN=kubernetes", everywhere)
+    served = list(dict.fromkeys(everywhere + served_names(flags["config"])))
+    certificate(f"{pki}/ca", f"{pki}/server", "/CN=kubernetes", served)
     certificate(f"{pki}/ca", f"{pki}/admin", "/O=system:masters/CN=kubernetes-admin")
     if not os.path.exists(f"{pki}/sa.key"):
         run("openssl", "genrsa", "-out", f"{pki}/sa.key", "2048")
@@ -203,7 +233,7 @@ def controller(data, flags, address, etcdctl):
           f"--client-ca-file={pki}/ca.crt", f"--tls-cert-file={pki}/server.crt", f"--tls-private-key-file={pki}/server.key",
           f"--git-version={flags['version']}")
     threading.Thread(target=serve_joins, args=(data,), daemon=True).start()
-    threading.Thread(target=hold, args=(8132,), daemon=True).start()
+    threading.Thread(target=hold, args=(8132, pki), daemon=True).start()
     return Api("localhost", f"{pki}/ca.crt", f"{pki}/admin.crt", f"{pki}/admin.key")
 
 

@@ -2,7 +2,7 @@
 # Prints what a rollback must bring back on this host, one line each, sorted. Argument: prefixes of etcd keys that change by
 # themselves, one word each.
 set -eu
-passing="$*"
+passing=("$@")
 {
     # Names of swarm tasks change by nature, and those that ended stay for a while; how many run of each service does not.
     docker ps -a --format '{{.Names}} {{.Image}} {{.State}} {{.Label "com.docker.swarm.service.name"}}' |
@@ -24,13 +24,7 @@ passing="$*"
             docker service inspect --format 'service {{.ID}} {{.Spec.Name}} {{json .Spec.Mode}} {{json .Spec.Labels}} {{with .Spec.TaskTemplate.Placement}}{{range .Constraints}} {{.}}{{end}}{{end}}' "$id"
         done
         docker exec ucp-kv etcdctl --endpoints https://127.0.0.1:2379 --cacert /etc/docker/ssl/ca.pem --cert /etc/docker/ssl/cert.pem \
-            --key /etc/docker/ssl/key.pem get --prefix '' --write-out json | python3 -c '
-import base64, hashlib, json, sys
-for kv in json.load(sys.stdin)["kvs"]:
-    key = base64.b64decode(kv["key"]).decode()
-    if not key.startswith(tuple(sys.argv[1:])):
-        print("key", key, hashlib.sha256(kv.get("value", "").encode()).hexdigest()[:16], kv["mod_revision"])
-' $passing
+            --key /etc/docker/ssl/key.pem get --prefix '' --write-out json | python3 /opt/mke3/keys.py "${passing[@]}"
     fi
     # Volumes of databases that write by themselves are looked at through their servers.
     find /var/lib/docker/volumes -type f ! -path '*/ucp-kv/_data/*' ! -name metadata.db -exec sha256sum {} + | sed 's/^/content /'

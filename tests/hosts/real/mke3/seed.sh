@@ -15,7 +15,7 @@ python3 /opt/mke3/seed.py "$address" "$@"
 service() {
     local name=$1 image=$2 role=$3 mode=$4 options=()
     shift 4
-    case $name in ucp-*) options=(--label "com.docker.ucp.version=$version" --mount type=bind,src=/var/run/docker.sock,dst=/var/run/docker.sock) ;; esac
+    case $name in ucp-*) options=(--label "com.docker.ucp.version=$version" --mount "type=bind,src=/var/run/docker.sock,dst=/var/run/docker.sock") ;; esac
     [ "$mode" = global ] && options+=(--mode global) || options+=(--replicas "$mode")
     docker service create --detach --no-resolve-image --name "$name" --constraint "node.role == $role" \
         --mount type=bind,src=/usr,dst=/usr,ro --mount type=bind,src=/opt/mke3,dst=/opt/mke3,ro "${options[@]}" "$image" "$@"
