@@ -4,9 +4,9 @@
 set -eu
 passing=("$@")
 {
-    # Names of swarm tasks change by nature, and those that ended stay for a while; how many run of each service does not.
+    # Names of swarm tasks and the hosts that they run on change by nature; how many run of each service does not.
     docker ps -a --format '{{.Names}} {{.Image}} {{.State}} {{.Label "com.docker.swarm.service.name"}}' |
-        awk '$4 == "" || $3 == "running" { print "container", ($4 == "" ? $1 : $4), $2, $3 }'
+        awk '$4 == "" { print "container", $1, $2, $3 }'
     docker ps -aq --no-trunc | while read -r id; do
         docker inspect --type container --format \
             'settings {{.Name}} {{json .HostConfig.RestartPolicy}} {{json .HostConfig.Binds}} {{json .Config.Cmd}} {{json .Config.Labels}}' "$id"
@@ -17,6 +17,7 @@ passing=("$@")
     docker info --format 'swarm {{.Swarm.NodeID}} {{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}}'
     if [ "$(docker info --format '{{.Swarm.ControlAvailable}}')" = true ]; then
         docker node ls --format 'node {{.Hostname}} {{.Status}} {{.Availability}}'
+        docker service ls --format 'tasks {{.Name}} {{.Replicas}}'
         docker service ls -q | while read -r id; do
             # Docker sorts the mounts of a service whenever it is changed.
             docker service inspect --format '{{range .Spec.TaskTemplate.ContainerSpec.Mounts}}{{println "mount of" .Source .Target .ReadOnly}}{{end}}' "$id" |
