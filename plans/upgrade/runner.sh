@@ -166,7 +166,7 @@ unwritable() {
     *"ermission denied"*) why="permission denied" ;;
     *) why="the system refuses it" ;;
     esac
-    rm -f "$r/.trial.$$" 2>/dev/null
+    rm -f "$r/.trial.$$" ${2+"$2"} 2>/dev/null
     die "$code" "cannot write $1: $why"
 }
 
@@ -1114,8 +1114,7 @@ put() {
     part=$target.part.$$
     mkdir -p "${target%/*}" 2>/dev/null || unwritable "${target%/*}"
     if ! cat >"$part" 2>/dev/null; then
-        rm -f "$part" 2>/dev/null
-        unwritable "$target"
+        unwritable "$target" "$part"
     fi
     hash_of "$part"
     if [ "$hash" != "$expected" ]; then
@@ -1123,8 +1122,7 @@ put() {
         die "$e_hash" "$1 did not arrive whole"
     fi
     if ! chmod "$2" "$part" || ! flush "$part" || ! mv -f "$part" "$target"; then
-        rm -f "$part"
-        unwritable "$target"
+        unwritable "$target" "$part"
     fi
     flush "${target%/*}"
     begin

@@ -23,7 +23,8 @@ leads() {
     '' | 0 | 0.0 | 0.000000) ;;
     *) return 0 ;;
     esac
-    seen=$(cat "$MKECTL_WORK/error")
+    # curl explains a certificate that it does not accept on several lines.
+    seen=$(head -n 1 "$MKECTL_WORK/error")
     return 1
 }
 . lib/main.sh
