@@ -197,7 +197,9 @@ async fn each_fault_of_a_registry_has_its_sentence() {
             "<html>welcome</html>".to_owned(),
         )
     };
-    let cases: [(&str, fn() -> Act, i32, &str); 6] = [
+    // Name, behaviour of the registry, exit code, words of the error.
+    type Case = (&'static str, fn() -> Act, i32, &'static str);
+    let cases: [Case; 6] = [
         (
             "html",
             || Act::Answer(200, "Content-Type: text/html\r\n", "<html></html>".to_owned()),
