@@ -105,6 +105,7 @@ impl Desk {
         .map(|(host, user, server)| {
             let started = OpenSsh::in_host(&desk.stage.lab, host, &client, desk.home.path(), &server);
             let planned = desk.spec.hosts.iter_mut().find(|known| known.id == host).unwrap();
+            planned.address = "127.0.0.1".to_owned();
             planned.port = u32::from(started.port);
             planned.user = user.to_owned();
             planned.host_keys = vec![started.fingerprint.clone()];
@@ -307,6 +308,7 @@ fn a_plan_is_applied() {
     let events = desk.path("events.jsonl");
     let output = desk.apply(&plan, &["--yes", "--events", &events.to_string_lossy()]);
     let err = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{err}");
     for server in &servers {
         let log = fs::read_to_string(&server.log).unwrap();
         assert!(
@@ -315,7 +317,6 @@ fn a_plan_is_applied() {
             server.log.display()
         );
     }
-    assert_eq!(output.status.code(), Some(0), "{err}");
 
     // stdout is mke4.yaml and nothing else.
     let document = desk

@@ -132,15 +132,15 @@ fn minimal(words: &[&str]) -> Output {
 /// Some of the cases, from all stages; the whole is `.ci/reliability`.
 #[test]
 fn a_sample_of_all_faults_ends_as_it_should() {
-    let output = minimal(&["--all-faults", "--sample", "18", "--seed", "7"]);
+    let output = minimal(&["--all-faults", "--sample", "10", "--seed", "7"]);
     let table = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{}\n{table}", said(&output));
     in_order(
         &table,
         &[
             "## 1 manager and no worker",
-            "A sample of 18 of ",
-            "18 ended as they should, 0 did not",
+            "A sample of 10 of ",
+            "10 ended as they should, 0 did not",
             "| prepare |",
             "| verify |",
         ],

@@ -63,13 +63,7 @@ fn what_room_or_a_restart_explains_is_worth_another_try() {
     ] {
         assert!(matches!(refused(why), ActionEnd::Temporary(_)), "{why:?}");
     }
-    for why in [
-        Refusal::Words,
-        Refusal::Hash,
-        Refusal::NoTmpfs,
-        Refusal::Never,
-        Refusal::Token,
-    ] {
+    for why in [Refusal::Words, Refusal::Hash, Refusal::NoTmpfs, Refusal::Never] {
         assert!(matches!(refused(why), ActionEnd::Failed(_)), "{why:?}");
     }
     assert!(matches!(refused(Refusal::Token), ActionEnd::Cancelled(reason) if reason.untouched));

@@ -408,7 +408,8 @@ fn limits(faults: &[fault::Wanted]) -> Limits {
     }
     // Nothing takes so long here; what hangs would be waited for as long as on real hosts, once for every attempt.
     if any(&|wanted| wanted.fault.kind == FaultKind::Hang) {
-        limits.action = Duration::from_secs(60);
+        limits.action = Duration::from_secs(30);
+        limits.cancel = Duration::from_secs(10);
     }
     limits
 }
