@@ -288,12 +288,17 @@ proptest! {
                 }
             }
             kept(&world);
-            let result = ended.unwrap().unwrap();
+            let outcome = match ended.unwrap() {
+                Ok(result) => Some(result.outcome),
+                // It died with its last record, which the managers have: there was nothing left to do.
+                Err(RunError::UsedUp) => None,
+                Err(error) => panic!("{error}"),
+            };
             if back {
-                assert_eq!(result.outcome, Outcome::RolledBack);
+                assert!(matches!(outcome, None | Some(Outcome::RolledBack)), "{outcome:?}");
                 assert_eq!(world.leftovers(), [""; 0]);
             } else {
-                assert_eq!(result.outcome, Outcome::Done);
+                assert!(matches!(outcome, None | Some(Outcome::Done)), "{outcome:?}");
                 assert_eq!(world.applied(), ids());
             }
         });
