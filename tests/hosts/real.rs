@@ -4,6 +4,8 @@
 //! Needs root, a cgroup v2 tree and the packages of `.ci/install real`; without them it fails and says what is missing.
 //! `MKECTL_REAL_HOSTS="3 2"` says how many managers and workers there are.
 
+mod faults;
+
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -176,8 +178,17 @@ impl Cluster {
         self.hosts().into_iter().map(picture).collect()
     }
 
-    /// Compares, for a while: a swarm starts its tasks in its own time.
     fn is_as(&self, before: &[(String, Vec<String>)]) {
+        let differences = self.differences(before);
+        assert!(
+            differences.is_empty(),
+            "not as before:\n{}",
+            differences.join("\n")
+        );
+    }
+
+    /// Compares, for a while: a swarm starts its tasks in its own time.
+    fn differences(&self, before: &[(String, Vec<String>)]) -> Vec<String> {
         let mut differences = Vec::new();
         for _ in 0..20 {
             differences.clear();
@@ -194,11 +205,11 @@ impl Cluster {
                 );
             }
             if differences.is_empty() {
-                return;
+                break;
             }
             std::thread::sleep(std::time::Duration::from_secs(1));
         }
-        panic!("not as before:\n{}", differences.join("\n"));
+        differences
     }
 }
 
@@ -276,4 +287,40 @@ fn a_cluster_moves_to_k0s_with_every_key_and_is_afterwards_what_it_was() {
 
     cluster.mkectl(13, &["rollback", "plan.json", "--yes"]);
     cluster.is_as(&before);
+
+    // Nothing stands in the way of another plan, which goes all the way.
+    cluster.plan("again.json");
+    let told = cluster.apply(0, "again.json", &[]);
+    assert!(told.contains("Upgrade Summary"), "{told}");
+    let now = cluster.on("manager-1", &words);
+    let lost: Vec<&String> = keys
+        .iter()
+        .filter(|key| !removed.iter().any(|removed| key.starts_with(removed)))
+        .filter(|key| !now.lines().any(|line| line == **key))
+        .collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    for host in cluster.hosts() {
+        let unit = if host.starts_with("manager") {
+            "k0scontroller"
+        } else {
+            "k0sworker"
+        };
+        assert_eq!(
+            cluster.on(&host, &["systemctl", "is-active", unit]).trim(),
+            "active"
+        );
+        let left = cluster.on(
+            &host,
+            &[
+                "sh",
+                "-c",
+                "ls /var/lib/docker/volumes; systemctl is-active docker || :",
+            ],
+        );
+        assert!(
+            left.contains("orders-data") && left.contains("inactive"),
+            "{host}: {left}"
+        );
+        assert!(!left.contains("ucp-"), "{host}: {left}");
+    }
 }

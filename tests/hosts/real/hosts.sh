@@ -12,6 +12,8 @@
 #   hosts.sh boot HOST            start it again
 #   hosts.sh freeze|thaw HOST     stop and continue every process of a host, process 1 too
 #   hosts.sh link HOST down|up    pull its cable
+#   hosts.sh slow HOST KBIT MS    so many kbit/s to and from it, and SSH to it takes so many ms more in each direction
+#   hosts.sh fast HOST            no longer
 #   hosts.sh down                 end everything and remove it; the shared tree stays
 #
 # MKECTL_REAL_DIR says where everything lies; each directory is a world of its own, and several do not disturb each other.
@@ -30,6 +32,8 @@ mirror=${mirror:-http://deb.debian.org/debian}
 version=3.8.5
 net=10.99.0
 balancer=$net.254
+# Where what takes a long way comes from.
+far=$net.253
 tag=mkr$(printf %s "$dir" | sha256sum | cut -c 1-6)
 
 say() { echo "hosts.sh: $*" >&2; }
@@ -343,6 +347,29 @@ up() {
     in_host "$lead" /opt/mke3/seed.sh "$version" "${all[@]}" >"$dir/seed.log" 2>&1 || die "MKE 3 has no content: $(tail -n 3 "$dir/seed.log")"
 }
 
+slow() {
+    local host=$1 kbit=$2 ms=$3 at port
+    at=$(address "$host")
+    port=22${at##*.}
+    ip netns exec "$tag-$host" tc qdisc add dev eth0 root tbf rate "${kbit}kbit" burst 16kb latency 2s
+    lan tc qdisc add dev "v-$host" root tbf rate "${kbit}kbit" burst 16kb latency 2s
+    lan ip addr add "$far/24" dev lan 2>/dev/null || true
+    lan setsid python3 "$here/relay.py" "$balancer" "$port" "$far" "$at" 22 "$ms" </dev/null >"$dir/relay.log" 2>&1 9>&- &
+    echo $! >"$dir/hosts/$host/relay.pid"
+    lan chroot "$cache/base" iptables -w -t nat -A OUTPUT -p tcp -d "$at" --dport 22 ! -s "$far" -j DNAT --to-destination "$balancer:$port"
+    # Connections that are there go the old way as long as they last.
+    in_host "$host" pkill -KILL -f '^sshd: root' || true
+}
+
+fast() {
+    local host=$1 at
+    at=$(address "$host")
+    ip netns exec "$tag-$host" tc qdisc del dev eth0 root
+    lan tc qdisc del dev "v-$host" root
+    lan chroot "$cache/base" iptables -w -t nat -F OUTPUT
+    kill "$(cat "$dir/hosts/$host/relay.pid")"
+}
+
 command=${1:-}
 [ $# -eq 0 ] || shift
 case $command in
@@ -361,9 +388,11 @@ freeze | thaw)
     find "$(cgroups)/$tag/$1" -name cgroup.procs -exec cat {} + | grep -vx "$(cat "$dir/hosts/$1/pid")" | xargs -r kill -$signal
     ;;
 link) ip -n "$tag-lan" link set "v-$1" "$2" ;;
+slow) slow "$1" "$2" "$3" ;;
+fast) fast "$1" ;;
 down) down ;;
 *)
-    sed -n '2,19s/^# \{0,1\}//p' "$0"
+    sed -n '2,21s/^# \{0,1\}//p' "$0"
     exit 2
     ;;
 esac

@@ -20,11 +20,12 @@ use crate::lab::{Lab, Picture};
 use crate::model::{Plan, Role, Step, UndoKind};
 use crate::options::FailurePolicy;
 use crate::ssh::pool::{Limits as PoolLimits, Pool};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
 /// Everything that cases have in common.
 pub struct Matrix<'a> {
@@ -167,32 +168,85 @@ struct Way<'a> {
 
 /// Where cases begin.
 struct Beginning<'a> {
-    lab: &'a Lab,
+    /// A copy of the cluster that nothing changes and in which no time passes.
+    lab: Lab,
     /// How the cluster came there.
-    records: &'a [Record],
+    records: Vec<Record>,
     stage: &'a str,
     /// The cluster before the run.
     before: &'a Picture,
 }
 
+/// A case that waits for its turn.
+struct Case<'a> {
+    from: Arc<Beginning<'a>>,
+    wanted: Wanted,
+}
+
+/// Cases that wait at most: each action has a copy of the cluster as long as one of its cases does.
+const WAITING: usize = 24;
+
 impl Matrix<'_> {
-    /// Runs cases, some at once: each where its action is about to run, or, on the way back, where its stage has ended.
+    /// Runs cases, some at once: each where its action is about to run, or, on the way back, where its stage has ended. They
+    /// are in the order of the plan's steps.
     ///
     /// # Errors
     ///
     /// When the lab cannot be had, or the undisturbed run does not come to its end: then nothing can be said.
     pub async fn run(&self, lab: &Lab, cases: Vec<Wanted>, back: bool) -> Result<Vec<Row>, CliError> {
         let before = Picture::of(lab, &self.passing).map_err(|error| lab_error(&error))?;
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let (receiver, rows) = (tokio::sync::Mutex::new(receiver), Mutex::new(Vec::new()));
+        let count = cases.len();
+        let lane = || self.lane(&receiver, &rows, count);
+        // Cases mostly wait, for deadlines and for hosts that come back, so there are more of them than cores.
+        let (ends, ..) = tokio::try_join!(
+            self.undisturbed(lab, &before, cases, back, sender),
+            lane(),
+            lane(),
+            lane(),
+            lane(),
+            lane(),
+            lane(),
+            lane(),
+            lane(),
+        )?;
+        let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for row in &mut rows {
+            if let (Some(picture), Some(end)) = (row.picture.take(), ends.get(&row.stage)) {
+                let found = end.differences(&picture);
+                row.wrong.extend(found.iter().map(ToString::to_string));
+            }
+        }
+        let steps = &self.plan.spec.steps;
+        let place = |row: &Row| {
+            steps
+                .iter()
+                .position(|step| row.action.rsplit('/').next() == Some(&step.id))
+        };
+        rows.sort_by(|a, b| (place(a), &a.action, a.kind).cmp(&(place(b), &b.action, b.kind)));
+        Ok(rows)
+    }
+
+    /// The run that all cases leave from: hands each on with a copy of the cluster where it begins. The result is the cluster
+    /// at the end of each stage.
+    async fn undisturbed<'a>(
+        &'a self,
+        lab: &Lab,
+        before: &'a Picture,
+        cases: Vec<Wanted>,
+        back: bool,
+        sender: mpsc::Sender<Case<'a>>,
+    ) -> Result<BTreeMap<String, Picture>, CliError> {
         let home = self.work.join("undisturbed");
         let mut records = Vec::new();
-        let mut rows: Vec<Row> = Vec::new();
         let mut remaining = cases;
-        let count = remaining.len();
+        let mut ends = BTreeMap::new();
         for stage in &self.plan.spec.stages {
+            if remaining.is_empty() {
+                break;
+            }
             loop {
-                if remaining.is_empty() && rows.iter().all(|row| row.picture.is_none()) {
-                    return Ok(rows);
-                }
                 let way = Way {
                     direction: Direction::Forward,
                     until: Some(&stage.id),
@@ -213,56 +267,73 @@ impl Matrix<'_> {
                         lab.tick();
                     }
                 };
-                // Time stands still while cases run: they begin where the run stopped.
+                // Time stands still while the cluster is copied: cases begin where the run stopped.
                 let (result, held) = tokio::select! {
                     ended = self.go(lab, way, &mut records) => ended?,
                     () = ticking => continue,
                 };
-                if held.is_empty() {
-                    if !matches!(result.outcome, Outcome::Gate(_) | Outcome::Done) {
-                        return Err(CliError::bug(format!(
-                            "the undisturbed run ended as {} in the stage {}: {:?}",
-                            result.outcome.name(),
-                            stage.id,
-                            result.failures
-                        )));
+                let ended = held.is_empty();
+                if ended && !matches!(result.outcome, Outcome::Gate(_) | Outcome::Done) {
+                    return Err(CliError::bug(format!(
+                        "the undisturbed run ended as {} in the stage {}: {:?}",
+                        result.outcome.name(),
+                        stage.id,
+                        result.failures
+                    )));
+                }
+                let here = |wanted: &Wanted| match back {
+                    true => self.stage_of(&wanted.action) == Some(&stage.id),
+                    false => held.contains(&wanted.action),
+                };
+                let (now, later): (Vec<Wanted>, Vec<Wanted>) = remaining.into_iter().partition(here);
+                remaining = later;
+                if !now.is_empty() {
+                    let from = Arc::new(Beginning {
+                        lab: lab.copy(None).await.map_err(|error| lab_error(&error))?,
+                        records: records.clone(),
+                        stage: &stage.id,
+                        before,
+                    });
+                    for wanted in now {
+                        let from = from.clone();
+                        // Only when a lane failed, whose error is the one to tell.
+                        if sender.send(Case { from, wanted }).await.is_err() {
+                            return Ok(ends);
+                        }
                     }
+                }
+                if ended {
                     break;
                 }
-                let (now, later): (Vec<Wanted>, Vec<Wanted>) =
-                    remaining.into_iter().partition(|it| held.contains(&it.action));
-                remaining = later;
-                let from = Beginning {
-                    lab,
-                    records: &records,
-                    stage: &stage.id,
-                    before: &before,
-                };
-                rows.extend(self.cases(&from, now, (rows.len(), count)).await?);
             }
-            if back {
-                let (now, later): (Vec<Wanted>, Vec<Wanted>) = remaining
-                    .into_iter()
-                    .partition(|it| self.stage_of(&it.action) == Some(&stage.id));
-                remaining = later;
-                let from = Beginning {
-                    lab,
-                    records: &records,
-                    stage: &stage.id,
-                    before: &before,
-                };
-                rows.extend(self.cases(&from, now, (rows.len(), count)).await?);
-                continue;
-            }
-            let end = Picture::of(lab, &self.passing).map_err(|error| lab_error(&error))?;
-            for row in rows.iter_mut().filter(|row| row.stage == stage.id) {
-                if let Some(picture) = row.picture.take() {
-                    let found = end.differences(&picture);
-                    row.wrong.extend(found.iter().map(ToString::to_string));
-                }
-            }
+            ends.insert(
+                stage.id.clone(),
+                Picture::of(lab, &self.passing).map_err(|error| lab_error(&error))?,
+            );
         }
-        Ok(rows)
+        Ok(ends)
+    }
+
+    /// Takes cases as they come, one after another.
+    async fn lane<'a>(
+        &'a self,
+        receiver: &tokio::sync::Mutex<mpsc::Receiver<Case<'a>>>,
+        rows: &Mutex<Vec<Row>>,
+        count: usize,
+    ) -> Result<(), CliError> {
+        loop {
+            let case = receiver.lock().await.recv().await;
+            let Some(Case { from, wanted }) = case else {
+                return Ok(());
+            };
+            let row = match wanted.fault.verb == HostVerb::Undo.name() {
+                true => self.case_back(&from, &wanted).await?,
+                false => self.case(&from, &wanted).await?,
+            };
+            let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
+            rows.push(row);
+            self.tell(&rows[rows.len() - 1], rows.len(), count);
+        }
     }
 
     /// One run: what it came to, and what was held. Its records are added.
@@ -340,36 +411,6 @@ impl Matrix<'_> {
         Some(&step.stage)
     }
 
-    /// Cases that begin at the same place, told as they end; `numbered` is how many ended before, and how many there are.
-    async fn cases(
-        &self,
-        from: &Beginning<'_>,
-        cases: Vec<Wanted>,
-        numbered: (usize, usize),
-    ) -> Result<Vec<Row>, CliError> {
-        let queue = Mutex::new(VecDeque::from(cases));
-        let rows = Mutex::new(Vec::new());
-        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let lane = || async {
-            while let Some(wanted) = next() {
-                let row = match wanted.fault.verb == HostVerb::Undo.name() {
-                    true => self.case_back(from, &wanted).await?,
-                    false => self.case(from, &wanted).await?,
-                };
-                let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
-                rows.push(row);
-                let (row, number) = (&rows[rows.len() - 1], numbered.0 + rows.len());
-                self.tell(row, number, numbered.1);
-            }
-            Ok::<(), CliError>(())
-        };
-        // Cases mostly wait, for deadlines and for hosts that come back, so there are more of them than cores.
-        tokio::try_join!(lane(), lane(), lane(), lane(), lane(), lane())?;
-        let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
-        rows.sort_by(|a: &Row, b| (&a.action, a.kind).cmp(&(&b.action, b.kind)));
-        Ok(rows)
-    }
-
     fn tell(&self, row: &Row, number: usize, count: usize) {
         let level = if row.wrong.is_empty() {
             Level::Info
@@ -411,7 +452,7 @@ impl Matrix<'_> {
     async fn case_back(&self, from: &Beginning<'_>, wanted: &Wanted) -> Result<Row, CliError> {
         let kind = wanted.fault.kind;
         let (lab, mut row, home) = self.armed(from, wanted).await?;
-        let mut records = from.records.to_vec();
+        let mut records = from.records.clone();
         let began = Instant::now();
         let way = || Way {
             direction: Direction::Back,
@@ -459,7 +500,7 @@ impl Matrix<'_> {
         let kind = wanted.fault.kind;
         let (lab, mut row, home) = self.armed(from, wanted).await?;
         let (stage, before) = (from.stage, from.before);
-        let mut records = from.records.to_vec();
+        let mut records = from.records.clone();
         let began = Instant::now();
         let limits = Limits {
             retry_first: Duration::from_secs(1),
@@ -638,8 +679,8 @@ before that action.\n\n\
 What is real here: the plan, the engine, the SSH client, the runner and every script of the plan, byte for byte; processes,\n\
 signals, files, mounts and a full disk, on hosts with roots of their own. What is simulated: Docker, systemd, k0s, etcd,\n\
 kubectl and the network between hosts, around one model of the cluster; a restart of a host is one in order; the clock is\n\
-that of the programs that ask `date`; seconds are those of the machine that made the table. No real host was harmed, and\n\
-none was tried.\n\n\
+that of the programs that ask `date`; seconds are those of the machine that made the table. What was tried on real hosts\n\
+is at the end.\n\n\
 *Rolled back, as before*: containers, services, nodes, volumes, files, units and the keys of etcd (key, value, revision, less\n\
 the prefixes in `plans/upgrade/mke3-objects.yaml`) are what they were before the run. *Went on*: the run came to the end of\n\
 the stage, and the cluster is what it is there after an undisturbed run. *Paused, went on when resumed*: the policy does not\n\

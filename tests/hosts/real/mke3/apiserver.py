@@ -3,14 +3,18 @@
 Flags are those of kube-apiserver. Objects are stored as JSON under the keys that Kubernetes uses; no admission, no
 controllers. Answers that need rules (SubjectAccessReview) follow one that everybody can see below.
 """
+import base64
 import datetime
+import functools
 import http.server
 import json
 import re
 import socket
 import socketserver
 import ssl
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.parse
@@ -61,13 +65,19 @@ API = {
     },
     "apiregistration.k8s.io/v1": {"apiservices": ("APIService", False, "apiregistration.k8s.io/apiservices")},
     "authorization.k8s.io/v1": {"subjectaccessreviews": ("SubjectAccessReview", False, None)},
+    "authentication.k8s.io/v1": {"selfsubjectreviews": ("SelfSubjectReview", False, None)},
+    "certificates.k8s.io/v1": {"certificatesigningrequests": ("CertificateSigningRequest", False, "")},
     "crd.projectcalico.org/v1": {
         "ippools": ("IPPool", False, "crd.projectcalico.org/ippools"),
         "bgppeers": ("BGPPeer", False, "crd.projectcalico.org/bgppeers"),
         "felixconfigurations": ("FelixConfiguration", False, "crd.projectcalico.org/felixconfigurations"),
     },
     "helm.k0sproject.io/v1beta1": {"charts": ("Chart", True, "helm.k0sproject.io/charts")},
+    "mke.mirantis.com/v1alpha1": {"mkeconfigs": ("MkeConfig", True, "mke.mirantis.com/mkeconfigs")},
+    "dex.coreos.com/v1": {"passwords": ("Password", True, "dex.coreos.com/passwords")},
 }
+# Served once somebody has defined them.
+DEFINED = {"mke.mirantis.com/v1alpha1": "mkeconfigs.mke.mirantis.com", "dex.coreos.com/v1": "passwords.dex.coreos.com"}
 VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 
 etcd = Etcd(
@@ -77,6 +87,49 @@ etcd = Etcd(
 
 def now():
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def served():
+    """What is served now."""
+    definitions = "/registry/apiextensions.k8s.io/customresourcedefinitions/"
+    return {place: API[place] for place in API if place not in DEFINED or etcd.get(definitions + DEFINED[place])}
+
+
+def common_name(subject):
+    return next(value for part in subject for name, value in part if name == "commonName")
+
+
+@functools.cache
+def ca_name():
+    """The common name of the CA of our clients."""
+    words = ["openssl", "x509", "-noout", "-subject", "-nameopt", "multiline,-esc_msb", "-in", flags["client-ca-file"]]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    return next(line.split("=", 1)[1].strip() for line in said.splitlines() if "commonName" in line)
+
+
+def unsigned(part):
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def bearer(token):
+    """Who a token is of: one of a service account, signed by the key that the flags name, or one with which a node joins."""
+    match = re.fullmatch(r"([a-z0-9]{6})\.([a-z0-9]{16})", token)
+    if match:
+        found = etcd.get(f"/registry/secrets/kube-system/bootstrap-token-{match[1]}")
+        if found and json.loads(found[0][1]).get("stringData", {}).get("token-secret") == match[2]:
+            return f"system:bootstrap:{match[1]}"
+    elif token.count(".") == 2:
+        head, body, signature = token.split(".")
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(unsigned(signature))
+            file.flush()
+            said = subprocess.run(
+                ["openssl", "dgst", "-sha256", "-prverify", flags["service-account-key-file"], "-signature", file.name],
+                input=f"{head}.{body}".encode(), capture_output=True, check=False,
+            )
+        if said.returncode == 0:
+            return json.loads(unsigned(body))["sub"]
+    return None
 
 
 def allowed(spec):
@@ -151,6 +204,20 @@ def selected(thing, query):
     return True
 
 
+def nodes_table(found):
+    """As kubectl shows nodes."""
+    names = ["Name", "Status", "Roles", "Age", "Version"]
+    rows = []
+    for node in found["items"]:
+        ready = any(one["type"] == "Ready" and one["status"] == "True" for one in node.get("status", {}).get("conditions", []))
+        version = node.get("status", {}).get("nodeInfo", {}).get("kubeletVersion", "")
+        cells = [node["metadata"]["name"], "Ready" if ready else "NotReady", "<none>", "1d", version or "<none>"]
+        about = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": node["metadata"]}
+        rows.append({"cells": cells, "object": about})
+    columns = [{"name": name, "type": "string", "format": "", "description": "", "priority": 0} for name in names]
+    return {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {}, "columnDefinitions": columns, "rows": rows}
+
+
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     request_queue_size = 128
@@ -190,7 +257,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         url = urllib.parse.urlparse(self.path)
         query = urllib.parse.parse_qs(url.query)
         try:
-            if not self.request.getpeercert() and url.path not in ("/readyz", "/livez", "/healthz", "/version"):
+            self.user = self.who()
+            if not self.user and url.path not in ("/readyz", "/livez", "/healthz", "/version"):
                 raise Failure(401, "Unauthorized", "Unauthorized")
             self.route(url.path.rstrip("/") or "/", query, body)
         except Failure as failure:
@@ -209,6 +277,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except OSError as error:
             self.answer(500, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": str(error), "code": 500})
 
+    def who(self):
+        """The common name of a certificate of our CA, or who a token is of. Who shows another certificate is nobody."""
+        shown = self.request.getpeercert()
+        if shown:
+            return common_name(shown["subject"]) if common_name(shown["issuer"]) == ca_name() else None
+        kind, _, token = self.headers.get("Authorization", "").partition(" ")
+        return bearer(token.strip()) if kind == "Bearer" else None
+
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_request
 
     def route(self, path, query, body):
@@ -226,7 +302,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, {"kind": "APIVersions", "versions": ["v1"]})
         if path == "/apis":
             groups = []
-            for place in API:
+            for place in served():
                 if "/" in place:
                     version = {"groupVersion": place, "version": place.split("/")[1]}
                     groups.append({"name": place.split("/")[0], "versions": [version], "preferredVersion": version})
@@ -238,7 +314,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, self.openapi(path.removeprefix("/openapi/v3/").split("/", 1)[1]))
         match = re.fullmatch(r"/(?:api/(v1)|apis/([^/]+/[^/]+))(?:/(.*))?", path)
         place = match and (match[1] or match[2])
-        if place not in API:
+        if place not in served():
             raise Failure(404, "NotFound", "the server could not find the requested resource")
         if not match[3]:
             return self.answer(200, self.resources(place))
@@ -253,7 +329,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def resources(self, place):
         found = []
         for resource, (kind, namespaced, _) in API[place].items():
-            verbs = ["create"] if kind == "SubjectAccessReview" else VERBS
+            verbs = ["create"] if kind.endswith("Review") else VERBS
             found.append(
                 {"name": resource, "singularName": kind.lower(), "namespaced": namespaced, "kind": kind, "verbs": verbs}
             )
@@ -283,12 +359,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             thing = json.loads(body)
             thing["status"] = {"allowed": allowed(thing["spec"])}
             return self.answer(201, thing)
+        if kind == "SelfSubjectReview":
+            return self.answer(201, {"apiVersion": place, "kind": kind, "status": {"userInfo": {"username": self.user}}})
         below = f"/registry/{prefix or resource}/" + (f"{namespace}/" if namespace and namespaced else "")
         method = self.command
         if method == "GET" and not name:
             if query.get("watch", [""])[0] in ("1", "true"):
                 return self.watch(below, query)
-            return self.answer(200, self.list(place, kind, below, query))
+            found = self.list(place, kind, below, query)
+            table = kind == "Node" and "as=Table" in self.headers.get("Accept", "")
+            return self.answer(200, nodes_table(found) if table else found)
         if method == "GET":
             return self.answer(200, self.one(below + name, resource, name))
         if method == "DELETE":
@@ -300,7 +380,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
                                      "details": {"name": name, "uid": thing["metadata"].get("uid", "") if names else ""}})
         patch = json.loads(body)
-        code = 200
+        code, old = 200, None
         if method == "POST":
             meta = patch.setdefault("metadata", {})
             if "name" not in meta:
@@ -332,6 +412,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             meta["namespace"] = namespace
         meta.pop("resourceVersion", None)
         new.update(apiVersion=place, kind=kind)
+        if place in DEFINED:
+            known = (self.load(*old[0][1:]) if isinstance(old, list) and old else old) or {}
+            same = known.get("spec") == new.get("spec")
+            meta["generation"] = known.get("metadata", {}).get("generation", 0) + (0 if same else 1)
         revision = 0
         if "dryRun" not in query:
             revision = etcd.put(below + name, json.dumps(new, separators=(",", ":")))
@@ -401,6 +485,9 @@ def main():
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=flags["client-ca-file"])
+    if "foreign-ca-file" in flags:
+        # A real server asks for certificates without looking at once whose they are. Here their CA has to be known.
+        context.load_verify_locations(flags["foreign-ca-file"])
     context.load_cert_chain(flags["tls-cert-file"], flags["tls-private-key-file"])
     context.verify_mode = ssl.CERT_OPTIONAL
     server = Server(("0.0.0.0", int(flags["secure-port"])), Handler)

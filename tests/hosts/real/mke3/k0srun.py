@@ -80,17 +80,20 @@ def stop(*_):
 
 
 class Api:
-    """The API server of some host, as administrator or as the kubelet of a node."""
+    """The API server of some host, as administrator, as the kubelet of a node, or as a node that joins."""
 
-    def __init__(self, server, ca, certificate, key):
+    def __init__(self, server, ca, certificate=None, key=None, token=None):
         self.server = server
         self.context = ssl.create_default_context(cafile=ca)
-        self.context.load_cert_chain(certificate, key)
+        self.headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if certificate:
+            self.context.load_cert_chain(certificate, key)
 
     def call(self, method, path, body=None, kind="application/merge-patch+json"):
         connection = http.client.HTTPSConnection(self.server, 6443, context=self.context, timeout=10)
         try:
-            connection.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": kind})
+            headers = {"Content-Type": kind, **self.headers}
+            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read() or b"null")
         finally:
@@ -174,7 +177,7 @@ def join_information(flags):
     text = gzip.decompress(base64.b64decode(read(flags["token-file"]))).decode()
     server = text.split("server: https://")[1].split()[0]
     ca = base64.b64decode(text.split("certificate-authority-data: ")[1].split()[0]).decode()
-    return server.rpartition(":")[0], ca
+    return server.rpartition(":")[0], ca, text.split("token: ")[1].split()[0]
 
 
 def controller(data, flags, address, etcdctl):
@@ -183,7 +186,7 @@ def controller(data, flags, address, etcdctl):
     os.makedirs(f"{pki}/etcd", exist_ok=True)
     cluster, state = f"{name}=https://{address}:2380", "new"
     if "token-file" in flags and not os.path.exists(f"{data}/etcd/member"):
-        other, ca = join_information(flags)
+        other, ca, _ = join_information(flags)
         write(f"{data}/join-ca.crt", ca)
         context = ssl.create_default_context(cafile=f"{data}/join-ca.crt")
         connection = http.client.HTTPSConnection(other, 9443, context=context, timeout=20)
@@ -231,38 +234,121 @@ def controller(data, flags, address, etcdctl):
     start("/usr/bin/python3", f"{HERE}/apiserver.py", f"--etcd-servers=https://127.0.0.1:2379", f"--etcd-cafile={pki}/etcd/ca.crt",
           f"--etcd-certfile={pki}/etcd/server.crt", f"--etcd-keyfile={pki}/etcd/server.key", "--secure-port=6443",
           f"--client-ca-file={pki}/ca.crt", f"--tls-cert-file={pki}/server.crt", f"--tls-private-key-file={pki}/server.key",
-          f"--git-version={flags['version']}")
+          f"--git-version={flags['version']}", f"--service-account-key-file={pki}/sa.key", "--foreign-ca-file=/opt/certs/ca.pem")
     threading.Thread(target=serve_joins, args=(data,), daemon=True).start()
     threading.Thread(target=hold, args=(8132, pki), daemon=True).start()
     return Api("localhost", f"{pki}/ca.crt", f"{pki}/admin.crt", f"{pki}/admin.key")
 
 
-def reconcile(api):
-    """Controllers: charts are installed, the operator of Calico brings its pods, CoreDNS its service."""
+SIGNING = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+CHARTS = "/apis/helm.k0sproject.io/v1beta1/namespaces/kube-system/charts"
+CONFIGS = "/apis/mke.mirantis.com/v1alpha1/namespaces/mke/mkeconfigs"
+
+
+def reconcile(api, pki):
+    """Controllers: charts are installed, the operator of Calico brings its pods, CoreDNS its service, the operator of MKE 4k
+    says that all is ready, and nodes that join get certificates."""
     while True:
-        try:
-            _, charts = api.call("GET", "/apis/helm.k0sproject.io/v1beta1/namespaces/kube-system/charts")
-            for chart in charts["items"]:
-                name = chart["metadata"]["name"]
-                if chart.get("status", {}).get("version") == chart["spec"]["version"]:
-                    continue
-                if name == "tigera-operator":
-                    daemons = "/apis/apps/v1/namespaces/calico-system/daemonsets"
-                    api.call("PUT", f"{daemons}/calico-node", {"metadata": {"name": "calico-node"}, "status": {"numberReady": 1}})
-                status = {"releaseName": name, "version": chart["spec"]["version"], "error": ""}
-                api.call("PATCH", f"/apis/helm.k0sproject.io/v1beta1/namespaces/kube-system/charts/{name}", {"status": status})
-            code, _ = api.call("GET", "/api/v1/namespaces/kube-system/services/kube-dns")
-            if code == 404:
-                dns = {"metadata": {"name": "kube-dns"}, "spec": {"clusterIP": "10.96.0.10", "ports": [{"port": 53, "protocol": "UDP"}]}}
-                api.call("POST", "/api/v1/namespaces/kube-system/services", dns)
-        except (OSError, http.client.HTTPException, KeyError, TypeError) as error:
-            print("controllers:", error, flush=True)
+        for part in (charts, dns, configurations, certificates):
+            try:
+                part(api, pki)
+            except (OSError, http.client.HTTPException, KeyError, TypeError, subprocess.CalledProcessError) as error:
+                print("controllers:", part.__name__, error, flush=True)
         time.sleep(1)
+
+
+def define(api, plural, kind):
+    name, _, group = plural.partition(".")
+    definition = {"metadata": {"name": plural}, "spec": {"group": group, "names": {"kind": kind, "plural": name}}}
+    api.call("PUT", f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}", definition)
+
+
+def charts(api, _):
+    for chart in api.call("GET", CHARTS)[1]["items"]:
+        name = chart["metadata"]["name"]
+        if chart.get("status", {}).get("version") == chart["spec"]["version"]:
+            continue
+        if name == "tigera-operator":
+            daemons = "/apis/apps/v1/namespaces/calico-system/daemonsets"
+            api.call("PUT", f"{daemons}/calico-node", {"metadata": {"name": "calico-node"}, "status": {"numberReady": 1}})
+        if name == "mke-operator":
+            api.call("PUT", "/api/v1/namespaces/mke", {"metadata": {"name": "mke"}, "status": {"phase": "Active"}})
+            define(api, "mkeconfigs.mke.mirantis.com", "MkeConfig")
+            define(api, "passwords.dex.coreos.com", "Password")
+        status = {"releaseName": name, "version": chart["spec"]["version"], "error": ""}
+        api.call("PATCH", f"{CHARTS}/{name}", {"status": status})
+
+
+def dns(api, _):
+    code, _ = api.call("GET", "/api/v1/namespaces/kube-system/services/kube-dns")
+    if code == 404:
+        service = {"metadata": {"name": "kube-dns"}, "spec": {"clusterIP": "10.96.0.10", "ports": [{"port": 53, "protocol": "UDP"}]}}
+        api.call("POST", "/api/v1/namespaces/kube-system/services", service)
+
+
+def configurations(api, _):
+    code, found = api.call("GET", CONFIGS)
+    for one in found["items"] if code == 200 else []:
+        seen = one["metadata"]["generation"]
+        if one.get("status", {}).get("observedGeneration") != seen:
+            ready = [{"type": "Ready", "status": "True", "message": "all components are ready"}]
+            api.call("PATCH", f"{CONFIGS}/{one['metadata']['name']}/status", {"status": {"observedGeneration": seen, "conditions": ready}})
+
+
+def certificates(api, pki):
+    for wanted in api.call("GET", SIGNING)[1]["items"]:
+        name = wanted["metadata"]["name"]
+        if "certificate" in wanted.get("status", {}):
+            continue
+        signed = run("openssl", "x509", "-req", "-CA", f"{pki}/ca.crt", "-CAkey", f"{pki}/ca.key", "-set_serial", str(time.time_ns()),
+                     "-days", "365", input=base64.b64decode(wanted["spec"]["request"])).stdout
+        api.call("PATCH", f"{SIGNING}/{name}/status", {"status": {"certificate": base64.b64encode(signed).decode()}})
+
+
+def join_worker(data, flags):
+    """Gets a certificate for the kubelet of this node with the token, unless it has one."""
+    kept = f"{data}/worker"
+    extra = extra_words(flags)
+    node = extra.get("hostname-override", socket.gethostname())
+    server = f"{kept}/server"
+    if not os.path.exists(f"{data}/kubelet.conf"):
+        other, ca, token = join_information(flags)
+        write(f"{kept}/ca.crt", ca)
+        write(server, other)
+        run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
+            f"/O=system:nodes/CN=system:node:{node}", "-keyout", f"{kept}/node.key", "-out", f"{kept}/node.csr")
+        os.chmod(f"{kept}/node.key", 0o600)
+        with open(f"{kept}/node.csr", "rb") as file:
+            request = base64.b64encode(file.read()).decode()
+        api = Api(other, f"{kept}/ca.crt", token=token)
+        signed = None
+        name = f"node-csr-{node}-{os.getpid()}"
+        while not signed:
+            try:
+                code, found = api.call("GET", f"{SIGNING}/{name}")
+                if code == 404:
+                    code, found = api.call("POST", SIGNING, {"metadata": {"name": name}, "spec": {"request": request}})
+                if code == 401:
+                    print("the token is not accepted", flush=True)
+                signed = found.get("status", {}).get("certificate") if code < 300 else None
+            except (OSError, http.client.HTTPException) as error:
+                print("joining:", error, flush=True)
+            time.sleep(0.5)
+        write(f"{kept}/node.crt", base64.b64decode(signed).decode())
+        from k0smain import kubeconfig
+
+        text = kubeconfig(f"https://{other}:6443", f"{kept}/ca.crt", f"{kept}/node.crt", f"{kept}/node.key")
+        write(f"{data}/kubelet.conf", text, 0o600)
+    return Api(read(server), f"{kept}/ca.crt", f"{kept}/node.crt", f"{kept}/node.key")
+
+
+def extra_words(flags):
+    return dict(word.lstrip("-").split("=", 1) for word in flags.get("kubelet-extra-args", "").split())
 
 
 def kubelet(api, flags, data):
     """Serves the node under its name, with the files and mounts of a kubelet and of Calico."""
-    extra = dict(word.lstrip("-").split("=", 1) for word in flags.get("kubelet-extra-args", "").split())
+    extra = extra_words(flags)
     node = extra.get("hostname-override", socket.gethostname())
     root = flags.get("kubelet-root-dir", f"{data}/kubelet")
     write(f"{root}/pki/kubelet-client-current.pem", "certificate\n", 0o600)
@@ -305,9 +391,11 @@ def serve(role, flags, version, etcdctl, kubeconfig):
     write("/run/k0s/status.json", json.dumps({"Version": version, "Pid": os.getpid(), "Role": role, "Workloads": True}))
     if role == "controller":
         api = controller(data, flags, address, etcdctl)
-        threading.Thread(target=reconcile, args=(api,), daemon=True).start()
+        threading.Thread(target=reconcile, args=(api, f"{data}/pki"), daemon=True).start()
         if flags.get("enable-worker"):
             threading.Thread(target=kubelet, args=(api, flags, data), daemon=True).start()
+    else:
+        threading.Thread(target=lambda: kubelet(join_worker(data, flags), flags, data), daemon=True).start()
     while True:
         for child in children:
             if child.poll() is not None:

@@ -43,6 +43,7 @@ for place in ["default", "kube-system", "kube-public", "kube-node-lease", "shop"
     add("serviceaccounts", "v1", "ServiceAccount", "default", place)
 add("secrets", "v1", "Secret", "default-token", "shop", type="kubernetes.io/service-account-token",
     data={"token": base64.b64encode(token("shop").encode()).decode()})
+runs = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
 for number, node in enumerate(nodes, 1):
     labels = {
         "kubernetes.io/hostname": node,
@@ -61,8 +62,8 @@ for number, node in enumerate(nodes, 1):
         "addresses": [{"type": "InternalIP", "address": f"10.99.0.{number}"}, {"type": "Hostname", "address": node}],
     })
     uid = hashlib.md5(f"{node} web".encode()).hexdigest()
-    add("pods", "v1", "Pod", f"calico-node-{number}", "kube-system", spec={"nodeName": node, "containers": [{"name": "calico-node", "image": "mirantis/ucp-calico-node:3.8.5"}]}, status={"phase": "Running"})
-    add("pods", "v1", "Pod", f"web-{uid[:5]}", "shop", spec={"nodeName": node, "containers": [{"name": "web", "image": "nginx:1.27"}]}, status={"phase": "Running"})
+    add("pods", "v1", "Pod", f"calico-node-{number}", "kube-system", spec={"nodeName": node, "containers": [{"name": "calico-node", "image": "mirantis/ucp-calico-node:3.8.5"}]}, status=runs)
+    add("pods", "v1", "Pod", f"web-{uid[:5]}", "shop", spec={"nodeName": node, "containers": [{"name": "web", "image": "nginx:1.27"}]}, status=runs)
 container = {"spec": {"containers": [{"name": "c", "image": "nginx:1.27"}]}}
 add("deployments", "apps/v1", "Deployment", "web", "shop", spec={"replicas": 2, "template": container}, status={"readyReplicas": 2})
 add("deployments", "apps/v1", "Deployment", "coredns", "kube-system", spec={"replicas": 1, "template": container}, status={"readyReplicas": 1})
@@ -78,6 +79,10 @@ for crd in ["ippools", "bgppeers", "felixconfigurations"]:
     add("apiextensions.k8s.io/customresourcedefinitions", "apiextensions.k8s.io/v1", "CustomResourceDefinition", f"{crd}.crd.projectcalico.org",
         spec={"group": "crd.projectcalico.org"})
 add("crd.projectcalico.org/ippools", "crd.projectcalico.org/v1", "IPPool", "default-ipv4-ippool", spec={"cidr": "192.168.0.0/16", "ipipMode": "Always"})
+add("services/endpoints", "v1", "Endpoints", "web", "shop", subsets=[{"addresses": [{"ip": "192.168.0.9"}], "ports": [{"port": 80}]}])
+add("validatingwebhookconfigurations", "admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", "orders.shop.example",
+    webhooks=[{"name": "orders.shop.example", "clientConfig": {"service": {"namespace": "shop", "name": "web"}}, "sideEffects": "None",
+               "admissionReviewVersions": ["v1"]}])
 add("storageclasses", "storage.k8s.io/v1", "StorageClass", "fast", provisioner="ebs.csi.aws.com")
 for number in range(1500):
     add("configmaps", "v1", "ConfigMap", f"settings-{number:04}", "shop", data={"text": hashlib.sha256(str(number).encode()).hexdigest() * 4})
