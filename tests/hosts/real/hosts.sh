@@ -25,10 +25,6 @@ dir=${MKECTL_REAL_DIR:-/var/tmp/mkectl-real}
 # Where the packages are kept between runs; may be removed at any time.
 cache=${MKECTL_REAL_CACHE:-/var/tmp/mkectl-real-cache}
 suite=bookworm
-# The mirror that this machine's apt uses, where it is one of Debian.
-# shellcheck disable=SC2016 # apt-get fills it in.
-mirror=${MKECTL_REAL_MIRROR:-$(apt-get indextargets --format '$(SITE)' "Codename: $suite" 2>/dev/null | head -n 1)}
-mirror=${mirror:-http://deb.debian.org/debian}
 version=3.8.5
 net=10.99.0
 balancer=$net.254
@@ -60,6 +56,13 @@ able() {
 }
 
 # ------------------------------------------------------------------------------------------------------ the shared tree
+
+# The mirror that this machine's apt uses, where it is one of Debian.
+find_mirror() {
+    # shellcheck disable=SC2016 # apt-get fills it in.
+    mirror=${MKECTL_REAL_MIRROR:-$(apt-get indextargets --format '$(SITE)' "Codename: $suite" 2>/dev/null | head -n 1)}
+    mirror=${mirror:-http://deb.debian.org/debian}
+}
 
 # Debian's etcd of this suite is older than MKE 3's, so these come from the next one; they need nothing but libc.
 fetch_newer() {
@@ -101,6 +104,7 @@ base() {
     # Two at once would build in the same place.
     exec 9>"$cache/lock"
     flock 9
+    find_mirror
     build_base
     fetch_newer
     flock -u 9
@@ -379,14 +383,11 @@ up)
     up "${1:?managers}" "${2:?workers}"
     ;;
 exec) in_host "$@" ;;
-lan) lan "$@" ;;
+lan) exec ip netns exec "$tag-lan" "$@" ;;
 crash) kill_host "$1" ;;
 boot) boot "$1" && ready "$1" ;;
-freeze | thaw)
-    signal=STOP
-    [ "$command" = freeze ] || signal=CONT
-    find "$(cgroups)/$tag/$1" -name cgroup.procs -exec cat {} + | grep -vx "$(cat "$dir/hosts/$1/pid")" | xargs -r kill -$signal
-    ;;
+freeze) echo 1 >"$(cgroups)/$tag/$1/cgroup.freeze" ;;
+thaw) echo 0 >"$(cgroups)/$tag/$1/cgroup.freeze" ;;
 link) ip -n "$tag-lan" link set "v-$1" "$2" ;;
 slow) slow "$1" "$2" "$3" ;;
 fast) fast "$1" ;;
