@@ -55,6 +55,7 @@ pub fn spec() -> Arc<Spec> {
                 value: &Facts::parse("facts.json", &facts).unwrap(),
             }),
             accounts: None,
+            images: None,
             registry_cas: "",
             options: &options,
             assets: &std::collections::BTreeMap::new(),

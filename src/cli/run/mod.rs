@@ -23,7 +23,7 @@ use super::error::CliError;
 use super::exit;
 use super::log::Level;
 use super::ui::Stream;
-use super::{CommandResult, Env, files};
+use super::{CommandResult, Env, files, images};
 use crate::apply::book::Book;
 use crate::apply::call::Executor;
 use crate::apply::control::{Control, Interrupt, Policy};
@@ -127,6 +127,9 @@ pub async fn run(env: &Env, mut run: Run<'_>) -> Result<Done, CliError> {
     }
     if run.direction == Direction::Forward {
         stale::check(env, plan, &book, &pool, run.width).await?;
+        if !book.rolling_back {
+            images::unchanged(env, plan, &run.secrets, book.begun).await?;
+        }
     }
 
     let ask = Ask {
