@@ -12,6 +12,7 @@ use crate::source::images::{self, Answer, Images, Kind, Seen, Untold, Wanted};
 use crate::source::registry::{self, Access, Client, Found, Place, Registry, RegistryError, RegistryFault};
 use crate::text::{count, sanitize};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// What recorded answers are called, in files and in plans.
 pub const IMAGES: &str = "images.json";
@@ -231,10 +232,10 @@ pub fn passwords(
             }
             continue;
         }
-        if !known.contains_key(&name) {
+        if let Entry::Vacant(unknown) = known.entry(name) {
             let user = option(plan, &format!("{word}-registry-username"));
             let found = password(env, kind, user, args)?;
-            known.insert(name, Secret::new(found.text().as_bytes().to_vec()));
+            unknown.insert(Secret::new(found.text().as_bytes().to_vec()));
         }
     }
     Ok(known)

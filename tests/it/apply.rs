@@ -408,6 +408,27 @@ async fn a_second_failed_worker_is_one_too_many() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_worker_is_left_out_for_what_is_not_about_it_alone() {
+    let spec = spec();
+    let worker = spec
+        .hosts
+        .iter()
+        .find(|host| host.role == Some(Role::Worker))
+        .unwrap();
+    let id = format!("{}/join-worker", worker.id);
+    for (fault, outcome, left_out) in [
+        (Fault::NotAsPlanned, Outcome::Done, 1),
+        (Fault::Common, Outcome::Paused, 0),
+    ] {
+        let world = World::new(&spec, &[(Verb::Run, id.as_str(), fault)]);
+        let result = case(&world).run().await;
+        kept(&world);
+        assert_eq!(result.outcome, outcome);
+        assert_eq!(result.left_out.len(), left_out);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn other_causes_end_as_they_should() {
     let lead = &spec()
         .actions

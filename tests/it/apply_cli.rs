@@ -1,5 +1,6 @@
 //! `mkectl apply` as a process, over SSH, against simulated hosts.
 
+mod gates;
 mod images;
 mod lease;
 mod openssh;

@@ -4,6 +4,7 @@ mod clock;
 mod cluster;
 mod crashing;
 mod facts;
+mod gate;
 mod hook;
 mod operator;
 mod secrets;
@@ -263,11 +264,21 @@ async fn held_run(env: &Env, ready: Ready<'_>, ask: Ask, token: Token, book: Boo
             clock.clone(),
         );
         subscribers.push(shown.subscriber.clone());
+        let seen = Arc::new(gate::Seen::new(&book));
+        subscribers.push(seen.clone());
         let events = Events::new(name.clone(), clock.clone(), subscribers);
         let executor: Arc<dyn Executor> = match operator.hook.clone() {
             Some(hook) => Arc::new(hook::Hooked::new(remote, hook, env.clone())),
             None => remote,
         };
+        let executor: Arc<dyn Executor> = Arc::new(gate::Gated::new(
+            executor,
+            env.clone(),
+            spec.clone(),
+            pool.clone(),
+            run.width,
+            seen,
+        ));
         let signals = tokio::spawn(listen(stop));
         let result = crate::apply::run(Setup {
             spec,
