@@ -212,6 +212,7 @@ fn empty() -> Spec {
         secrets: Vec::new(),
         secret_files: Vec::new(),
         assets: Vec::new(),
+        images: Vec::new(),
         documents: Vec::new(),
         files: BTreeMap::new(),
         runner: String::new(),

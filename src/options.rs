@@ -43,6 +43,10 @@ pub struct Options {
     pub image_registry_ca_file: Option<String>,
     /// PEM file with the CA of the chart registry, as given.
     pub chart_registry_ca_file: Option<String>,
+    /// User of the image registry.
+    pub image_registry_username: Option<String>,
+    /// User of the chart registry.
+    pub chart_registry_username: Option<String>,
     /// NodePort of the gateway, HTTP.
     pub gateway_http_node_port: Option<u32>,
     /// NodePort of the gateway, HTTPS.
@@ -74,6 +78,8 @@ impl Default for Options {
             chart_registry: None,
             image_registry_ca_file: None,
             chart_registry_ca_file: None,
+            image_registry_username: None,
+            chart_registry_username: None,
             gateway_http_node_port: None,
             gateway_https_node_port: None,
             remove_ingress_nginx: false,
@@ -150,6 +156,8 @@ impl Options {
             ("chart-registry", text(&self.chart_registry)),
             ("image-registry-ca-file", text(&self.image_registry_ca_file)),
             ("chart-registry-ca-file", text(&self.chart_registry_ca_file)),
+            ("image-registry-username", text(&self.image_registry_username)),
+            ("chart-registry-username", text(&self.chart_registry_username)),
             ("gateway-http-node-port", port(&self.gateway_http_node_port)),
             ("gateway-https-node-port", port(&self.gateway_https_node_port)),
             ("remove-ingress-nginx", self.remove_ingress_nginx.to_string()),

@@ -147,6 +147,7 @@ impl Parsed<'_> {
                 bytes: self.files.accounts_json.as_bytes(),
                 value: &self.accounts,
             }),
+            images: None,
             registry_cas: "",
             options: &options,
             assets: &std::collections::BTreeMap::new(),

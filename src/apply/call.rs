@@ -36,6 +36,9 @@ pub struct Reason {
     /// The probe says afterwards that nothing was done.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub untouched: bool,
+    /// It is not about this host alone: to leave the host out would not help.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub common: bool,
 }
 
 impl Reason {

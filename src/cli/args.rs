@@ -1,5 +1,6 @@
 //! The arguments of every command. Their help texts are the CLI reference (`docs/cli.md` is generated from here).
 
+pub use super::args_images::{ImagesArgs, PasswordArgs};
 pub use super::args_live::{LiveArgs, OtherUpgradeArgs, UpgradeArgs};
 use super::log::{Level, LogFormat};
 use crate::options::{Amount, FailurePolicy};
@@ -109,7 +110,8 @@ pub enum Format {
 #[command(
     after_long_help = "With stdout on a terminal the diff is printed there. Redirected (`mkectl plan … > plan.json`), stdout is \
 exactly one JSON document and the diff goes to stderr. On failure stdout stays empty.\n\nConfiguration and accounts come from files, or \
-with --live or --mke3-admin-username from the API of MKE 3; a file that is given wins.\n\nExit codes: 0 a plan was made · 2 the same, with \
+with --live or --mke3-admin-username from the API of MKE 3; a file that is given wins. Without --live, its options and --image-list \
+nobody is asked for anything.\n\nExit codes: 0 a plan was made · 2 the same, with \
 --detailed-exitcode · 3 the plan has blockers (it is still printed) · 4 bad usage or input, wrong user or password · 10 MKE 3 answers, \
 and not as it should · 15 a host or the API cannot be reached, or is not trusted."
 )]
@@ -141,6 +143,9 @@ pub struct PlanArgs {
     /// A file of what the upgrade brings (k0s, etcd-tools, calico-chart, mke-operator-chart): its digest goes into the plan
     #[arg(long = "asset", value_name = "NAME=FILE", value_parser = asset)]
     pub assets: Vec<(String, String)>,
+    /// What registries are asked for.
+    #[command(flatten)]
+    pub images: ImagesArgs,
     /// What shapes the upgrade.
     #[command(flatten)]
     pub upgrade: UpgradeOptions,
@@ -176,6 +181,9 @@ pub struct ApplyArgs {
     /// A program of this machine to run when the load balancer must look at the new API, before that is waited for
     #[arg(long, value_name = "CMD")]
     pub lb_hook: Option<String>,
+    /// Passwords of registries.
+    #[command(flatten)]
+    pub passwords: PasswordArgs,
     /// End at once, without a word, when so many records of the journal are written: for `rehearse --crash-at`
     #[arg(long, value_name = "N", hide = true)]
     pub crash_at: Option<u64>,
@@ -402,6 +410,13 @@ pub struct UpgradeOptions {
     /// PEM file with the CA of the chart registry
     #[arg(long, value_name = "FILE", help_heading = "Offline")]
     pub chart_registry_ca_file: Option<String>,
+    /// User of the image registry, to look images up (--image-list). No host is given the login: it must serve the hosts
+    /// without one, or they must have one of their own
+    #[arg(long, value_name = "NAME", help_heading = "Offline")]
+    pub image_registry_username: Option<String>,
+    /// User of the chart registry, to look charts up (--image-list). No host is given the login
+    #[arg(long, value_name = "NAME", help_heading = "Offline")]
+    pub chart_registry_username: Option<String>,
 }
 
 /// What to do when an action fails.
@@ -520,6 +535,8 @@ pub enum SchemaName {
     Facts,
     /// Recorded accounts.
     Accounts,
+    /// Recorded answers of registries.
+    Images,
     /// A line of `--events`.
     Events,
     /// The run report.
@@ -684,7 +701,7 @@ registry answers wrongly · 15 it cannot be reached, or is not trusted."
 )]
 pub struct CheckImagesArgs {
     /// The list; - for stdin
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, visible_alias = "image-list", value_name = "FILE")]
     pub list: String,
     /// The registry, as `plan` takes it; with oci:// before it for charts
     #[arg(long, visible_alias = "chart-registry", value_name = "HOST[:PORT]/PATH")]
@@ -693,10 +710,15 @@ pub struct CheckImagesArgs {
     #[arg(long, visible_alias = "chart-registry-ca-file", value_name = "FILE")]
     pub image_registry_ca_file: Option<String>,
     /// User of the registry, where it wants one. The password is asked for, or comes from MKECTL_IMAGE_REGISTRY_PASSWORD or a file
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, visible_alias = "chart-registry-username", value_name = "NAME")]
     pub image_registry_username: Option<String>,
     /// File that holds the password on its first line; - for stdin
-    #[arg(long, value_name = "FILE", requires = "image_registry_username")]
+    #[arg(
+        long,
+        visible_alias = "chart-registry-password-file",
+        value_name = "FILE",
+        requires = "image_registry_username"
+    )]
     pub image_registry_password_file: Option<String>,
     /// Form
     #[arg(long, value_enum, default_value = "text")]

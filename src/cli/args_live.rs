@@ -1,6 +1,6 @@
 //! The arguments of what reads a live cluster, and of `upgrade`. Their help texts are the CLI reference.
 
-use super::args::{RunArgs, UpgradeOptions, asset};
+use super::args::{ImagesArgs, RunArgs, UpgradeOptions, asset};
 use clap::Args;
 
 /// How a live cluster is read.
@@ -25,7 +25,7 @@ pub struct LiveArgs {
     /// PEM file with the CA of the API's certificate [default: the cluster's own, fetched over SSH]
     #[arg(long, value_name = "FILE")]
     pub mke3_ca_file: Option<String>,
-    /// Keep what was read live in this directory: mke3.toml, which holds secrets, and accounts.json, each with mode 0600
+    /// Keep what was read live in this directory: mke3.toml, which holds secrets, accounts.json, facts.json, and images.json of --image-list, each with mode 0600
     #[arg(long, value_name = "DIR")]
     pub record: Option<String>,
 }
@@ -70,6 +70,9 @@ pub struct UpgradeArgs {
     /// What is read live.
     #[command(flatten)]
     pub live: LiveArgs,
+    /// What registries are asked for.
+    #[command(flatten)]
+    pub images: ImagesArgs,
     /// Where the run is kept.
     #[command(flatten)]
     pub run: RunArgs,
@@ -117,16 +120,4 @@ pub struct OtherUpgradeArgs {
     /// Refused
     #[arg(long, hide = true)]
     pub lease_adopt_stale: bool,
-    /// Refused
-    #[arg(long, value_name = "NAME", hide = true)]
-    pub image_registry_username: Option<String>,
-    /// Refused
-    #[arg(long, value_name = "PASSWORD", hide = true)]
-    pub image_registry_password: Option<String>,
-    /// Refused
-    #[arg(long, value_name = "NAME", hide = true)]
-    pub chart_registry_username: Option<String>,
-    /// Refused
-    #[arg(long, value_name = "PASSWORD", hide = true)]
-    pub chart_registry_password: Option<String>,
 }

@@ -35,7 +35,7 @@ exits! {
     /// Policy denied.
     POLICY = 7, "a policy denies the plan";
     /// Stale.
-    STALE = 8, "the cluster is not as the plan relied on; nothing was changed";
+    STALE = 8, "the cluster, or what a registry holds, is not as the plan relied on; nothing was changed";
     /// Locked.
     LOCKED = 9, "another run holds the cluster";
     /// Failed, nothing changed.

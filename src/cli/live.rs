@@ -3,6 +3,7 @@
 
 use super::args::LiveArgs;
 use super::error::CliError;
+use super::images::Passwords;
 use super::log::Level;
 use super::run::{self, Reading};
 use super::{Env, exit, files};
@@ -41,6 +42,10 @@ pub struct Given {
     pub accounts: Option<Vec<u8>>,
     /// Facts, as `mkectl facts` writes them.
     pub facts: Option<Vec<u8>>,
+    /// Answers of registries, as a recording has them.
+    pub images: Option<Vec<u8>>,
+    /// What the registries were asked with.
+    pub passwords: Passwords,
     /// Where configuration and accounts are from, for `meta`.
     pub from: String,
 }
@@ -99,7 +104,7 @@ pub fn password(env: &Env, args: &LiveArgs) -> Result<Password, CliError> {
         question: &format!("password of {user}, an administrator of MKE 3"),
         file: args.mke3_admin_password_file.as_deref(),
         flag: "--mke3-admin-password-file",
-        variable: PASSWORD,
+        variables: &[PASSWORD],
     }
     .find(env)
 }
@@ -114,8 +119,8 @@ pub struct Sought<'a> {
     pub file: Option<&'a str>,
     /// The flag that gives it.
     pub flag: &'a str,
-    /// The environment variable.
-    pub variable: &'a str,
+    /// The environment variables, the first that is set counts.
+    pub variables: &'a [&'a str],
 }
 
 impl Sought<'_> {
@@ -137,8 +142,8 @@ impl Sought<'_> {
             }
             return Ok(Password::new(first));
         }
-        let variable = std::env::var(self.variable).ok();
-        if let Some(given) = variable.filter(|given| !given.is_empty()) {
+        let mut set = self.variables.iter().filter_map(|name| std::env::var(name).ok());
+        if let Some(given) = set.find(|given| !given.is_empty()) {
             return Ok(Password::new(given));
         }
         match env.ui.ask_secret(self.question) {
@@ -147,7 +152,8 @@ impl Sought<'_> {
                 format!("the password of {} is not given", self.of),
                 format!(
                     "set {}, add {} FILE, or run this on a terminal to be asked",
-                    self.variable, self.flag
+                    self.variables.first().unwrap_or(&""),
+                    self.flag
                 ),
             )),
         }
@@ -347,31 +353,37 @@ fn same_cluster(env: &Env, address: &Address, live: &Live, facts: Option<&Facts>
 
 /// Writes what was read as the files that `--mke3-config`, `--accounts` and `--facts` take.
 fn record(env: &Env, directory: &str, given: &Given) -> Result<(), CliError> {
+    if let Some(bytes) = &given.config {
+        let path = recorded(directory, CONFIG)?;
+        files::write(&path, bytes)?;
+        env.log(
+            Level::Warn,
+            &format!(
+                "{path} holds secrets of the cluster in the clear; it is readable by you alone, keep it so"
+            ),
+        );
+    }
+    for (what, name, bytes) in [
+        ("accounts", ACCOUNTS, &given.accounts),
+        ("facts", FACTS, &given.facts),
+    ] {
+        if let Some(bytes) = bytes {
+            let path = recorded(directory, name)?;
+            files::write(&path, bytes)?;
+            env.log(Level::Info, &format!("the {what} are kept in {path}"));
+        }
+    }
+    Ok(())
+}
+
+/// A file of the directory of `--record`, which is made where it is not there.
+pub fn recorded(directory: &str, name: &str) -> Result<String, CliError> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)
         .map_err(|error| CliError::file("make", directory, &error))?;
-    let at = |name: &str| Path::new(directory).join(name).to_string_lossy().into_owned();
-    if let Some(bytes) = &given.config {
-        files::write(&at(CONFIG), bytes)?;
-        env.log(
-            Level::Warn,
-            &format!(
-                "{} holds secrets of the cluster in the clear; it is readable by you alone, keep it so",
-                at(CONFIG)
-            ),
-        );
-    }
-    if let Some(bytes) = &given.accounts {
-        files::write(&at(ACCOUNTS), bytes)?;
-        env.log(Level::Info, &format!("the accounts are kept in {}", at(ACCOUNTS)));
-    }
-    if let Some(bytes) = &given.facts {
-        files::write(&at(FACTS), bytes)?;
-        env.log(Level::Info, &format!("the facts are kept in {}", at(FACTS)));
-    }
-    Ok(())
+    Ok(Path::new(directory).join(name).to_string_lossy().into_owned())
 }
 
 /// What the recorded configuration is called, in files and in findings.

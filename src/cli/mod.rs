@@ -1,11 +1,13 @@
 //! The command line: parse, call the library, print, map errors to exit codes. One file per command.
 
 pub mod args;
+mod args_images;
 mod args_live;
 mod commands;
 mod error;
 pub mod exit;
 mod files;
+mod images;
 mod live;
 mod log;
 mod reach;

@@ -2,6 +2,7 @@
 
 use crate::catalogue::Bundle;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// The line of a script that stands for what both share.
 const INCLUDE: &str = ". facts/base.sh\n";
@@ -21,22 +22,87 @@ pub(super) struct Table {
     pub own_prefix: String,
 }
 
-/// `ports.yaml`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Ports that `check ports` looks at, from the one list of ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ports {
+    /// Of managers: all hosts reach them.
     pub managers: Vec<u16>,
+    /// Of all hosts: managers reach them.
     pub everywhere: Vec<u16>,
+    /// Through the load balancer.
     pub balanced: Vec<u16>,
+    /// Those that are there before the upgrade.
     pub served: Served,
 }
 
 /// Ports that are there before the upgrade.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Served {
     pub managers: Vec<u16>,
     pub balanced: Vec<u16>,
+}
+
+/// What is needed here of `ports.yaml`; `convert` reads it strictly.
+#[derive(Deserialize)]
+struct PortList {
+    kept: Vec<PortRow>,
+    new: Vec<PortRow>,
+    load_balancer: Balancer,
+}
+
+#[derive(Deserialize)]
+struct PortRow {
+    port: u16,
+    hosts: String,
+    #[serde(default)]
+    probe: Option<Probe>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Probe {
+    Listen,
+    Served,
+}
+
+#[derive(Deserialize)]
+struct Balancer {
+    pass: Vec<u16>,
+}
+
+impl Ports {
+    fn read(text: &str) -> Result<Ports, String> {
+        let list: PortList = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+        let mut ports = Ports::default();
+        let mut probes = BTreeMap::new();
+        for row in list.kept.iter().chain(&list.new) {
+            let Some(probe) = row.probe else {
+                continue;
+            };
+            let of_managers = row.hosts == "managers";
+            probes.insert(row.port, (probe, of_managers));
+            match (probe, of_managers) {
+                (Probe::Listen, true) => ports.managers.push(row.port),
+                (Probe::Listen, false) => ports.everywhere.push(row.port),
+                (Probe::Served, true) => ports.served.managers.push(row.port),
+                (Probe::Served, false) => {
+                    return Err(format!("the port {} is served, and not by managers", row.port));
+                }
+            }
+        }
+        for port in list.load_balancer.pass {
+            match probes.get(&port) {
+                Some((Probe::Listen, true)) => ports.balanced.push(port),
+                Some((Probe::Served, true)) => ports.served.balanced.push(port),
+                _ => {
+                    return Err(format!(
+                        "the load balancer passes {port}, which no probe of managers is for"
+                    ));
+                }
+            }
+        }
+        Ok(ports)
+    }
 }
 
 /// What is asked of hosts.
@@ -77,8 +143,10 @@ impl Questions {
         };
         let table: Table = serde_yaml::from_str(text("facts.yaml")?)
             .map_err(|error| wrong("facts.yaml", error.to_string()))?;
-        let ports: Ports = serde_yaml::from_str(text("ports.yaml")?)
-            .map_err(|error| wrong("ports.yaml", error.to_string()))?;
+        let list = bundle
+            .text("ports.yaml")
+            .ok_or_else(|| wrong("../ports.yaml", "it is not there, or not UTF-8".to_owned()))?;
+        let ports = Ports::read(list).map_err(|why| wrong("../ports.yaml", why))?;
         // They become arguments of the scripts, where words are split.
         let words = table
             .paths
@@ -150,4 +218,43 @@ impl Questions {
 fn command(word: &str, arguments: Vec<String>) -> Vec<String> {
     let start = ["sh", "-s", "--", word].map(str::to_owned);
     start.into_iter().chain(arguments).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_ports_says_which_are_looked_at_and_through_what() {
+        let bundle = Bundle::embedded();
+        let text = bundle.text("ports.yaml").unwrap();
+        let ports = Ports::read(text).unwrap();
+        assert_eq!(
+            ports,
+            Ports {
+                managers: vec![2380, 8132, 9443],
+                everywhere: vec![5473],
+                balanced: vec![9443, 8132],
+                served: Served {
+                    managers: vec![6443],
+                    balanced: vec![6443],
+                },
+            }
+        );
+        assert!(Questions::load(&bundle).is_ok());
+        for (from, to, says) in [
+            ("pass: [6443,", "pass: [22, 6443,", "passes 22"),
+            (
+                "hosts: all, after: Typha of Calico, probe: listen",
+                "hosts: all, after: Typha, probe: served",
+                "5473 is served",
+            ),
+            ("probe: listen", "probe: maybe", "maybe"),
+        ] {
+            let changed = text.replacen(from, to, 1);
+            assert_ne!(changed, text, "{from}");
+            let why = Ports::read(&changed).unwrap_err();
+            assert!(why.contains(says), "{says:?} is not in {why}");
+        }
+    }
 }

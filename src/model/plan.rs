@@ -54,6 +54,9 @@ pub struct Spec {
     pub secret_files: Vec<SecretFile>,
     /// Binaries, images and charts that are brought, by name.
     pub assets: Vec<Asset>,
+    /// Images and charts of the list that was given, by name, as their registries hold them; absent without a list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Image>,
     /// Generated documents by name.
     pub documents: Vec<Document>,
     /// Bytes of generated documents, by `sha256:…`.
@@ -96,7 +99,7 @@ pub struct Intent {
 /// Something that was read, or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Input {
-    /// `mke3-config`, `hosts`, `facts`, `accounts`.
+    /// `mke3-config`, `hosts`, `facts`, `accounts`, `images`.
     pub name: String,
     /// `file`, `live` or `absent`.
     pub source: String,
@@ -149,6 +152,19 @@ pub struct Asset {
     /// Where it comes from.
     pub url: String,
     /// `sha256:…`; empty when the release table does not know it yet, and then the plan is not applyable.
+    pub digest: String,
+}
+
+/// An image or chart that a registry was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Image {
+    /// Its name, with the registry that it comes from.
+    pub name: String,
+    /// What it is: `image` or `chart`.
+    pub kind: String,
+    /// Where it was looked for: `HOST:PORT/REPOSITORY:TAG`.
+    pub place: String,
+    /// `sha256:…` of its manifest; empty when it is not there or could not be looked up, and then the plan is not applyable.
     pub digest: String,
 }
 

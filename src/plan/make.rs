@@ -7,13 +7,14 @@ use crate::catalogue::{Release, vocabulary};
 use crate::convert::checks::{CheckContext, aggregate, run_checks};
 use crate::convert::settings::holds_secret;
 use crate::model::{
-    Asset, At, Cluster, Document, From, Host, Input, Intent, Keep, OutputKind, ParamSource, SecretFile,
-    SecretRef, Selector, Severity, Spec, Step, To,
+    Asset, At, Cluster, Document, From, Host, Image, Input, Intent, Keep, OutputKind, ParamSource,
+    SecretFile, SecretRef, Selector, Severity, Spec, Step, To,
 };
 use crate::options::Options;
 use crate::source::accounts::Accounts;
 use crate::source::facts::Facts;
 use crate::source::hosts::Hosts;
+use crate::source::images::{Answer, Images, Kind};
 use crate::source::mke3::{Config, Leaf};
 use crate::source::{JoinedHost, join};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +51,8 @@ pub struct Inputs<'a> {
     pub facts: Option<Source<'a, Facts>>,
     /// Recorded accounts.
     pub accounts: Option<Source<'a, Accounts>>,
+    /// What registries hold of the list of images and charts.
+    pub images: Option<Source<'a, Images>>,
     /// Content of the CA files of the registries, one after the other; empty without any.
     pub registry_cas: &'a str,
     /// Options.
@@ -119,6 +122,7 @@ pub fn make(inputs: &Inputs<'_>) -> Result<Made, MakeError> {
         config: &config,
         hosts: inputs.hosts.value,
         facts,
+        images: inputs.images.map(|source| source.value),
         target: Some(release),
         releases: &tables.releases,
         options: inputs.options,
@@ -155,9 +159,10 @@ pub fn make(inputs: &Inputs<'_>) -> Result<Made, MakeError> {
         findings,
         unchecked,
         hosts: host_rows(&hosts, &mut graph, &converted),
-        secrets: secrets(&graph, &converted),
+        secrets: secrets(inputs, &graph, &converted),
         secret_files: secret_files(&graph, &converted),
         assets,
+        images: images(inputs),
         documents: converted
             .documents
             .iter()
@@ -307,7 +312,7 @@ fn read(inputs: &Inputs<'_>, config: &Config) -> Vec<Input> {
                 .find(&path)
                 .is_none_or(|definition| definition.secret)
     };
-    vec![
+    let mut all = vec![
         present("mke3-config", &config.file, config.redacted_digest(&secret)),
         present(
             "hosts",
@@ -328,7 +333,17 @@ fn read(inputs: &Inputs<'_>, config: &Config) -> Vec<Input> {
                 "users, organizations, teams, roles, grants and LDAP settings",
             ),
         },
-    ]
+    ];
+    let registries = [&inputs.options.image_registry, &inputs.options.chart_registry];
+    match inputs.images {
+        Some(images) => all.push(present("images", images.file, digest::digest_bytes(images.bytes))),
+        None if registries.iter().any(|registry| registry.is_some()) => all.push(absent(
+            "images",
+            "whether the registries hold the images and charts, and with which digests",
+        )),
+        None => {}
+    }
+    all
 }
 
 /// One row a host. Takes what the graph found out about each, because there is much of it.
@@ -403,8 +418,48 @@ fn params(graph: &Graph) -> impl Iterator<Item = &ParamSource> {
     graph.steps.iter().flat_map(|step| step.params.values())
 }
 
-fn secrets(graph: &Graph, converted: &Converted) -> Vec<SecretRef> {
+/// Images and charts, as their registries hold them.
+fn images(inputs: &Inputs<'_>) -> Vec<Image> {
+    let seen = inputs.images.iter().flat_map(|source| &source.value.images);
+    seen.map(|seen| Image {
+        name: seen.name.clone(),
+        kind: Kind::of(&seen.name).word().to_owned(),
+        place: seen.place.clone(),
+        digest: match &seen.answer {
+            Answer::Digest(digest) => digest.clone(),
+            Answer::Missing(_) | Answer::Untold(_) => String::new(),
+        },
+    })
+    .collect()
+}
+
+/// What a registry is asked with again, before anything changes.
+fn registry_password(inputs: &Inputs<'_>, kind: Kind, user: &Option<String>) -> Option<SecretRef> {
+    let mut seen = inputs.images.iter().flat_map(|source| &source.value.images);
+    let asked = user.is_some() && seen.any(|seen| Kind::of(&seen.name) == kind);
+    let word = kind.word();
+    asked.then(|| SecretRef {
+        name: format!("{word}-registry-password"),
+        from: format!("env:MKECTL_{}_REGISTRY_PASSWORD", word.to_uppercase()),
+        used_for: format!(
+            "asking the {word} registry, before anything changes, for the digests of this plan"
+        ),
+    })
+}
+
+fn secrets(inputs: &Inputs<'_>, graph: &Graph, converted: &Converted) -> Vec<SecretRef> {
     let mut secrets = converted.secrets.clone();
+    let options = inputs.options;
+    secrets.extend(registry_password(
+        inputs,
+        Kind::Image,
+        &options.image_registry_username,
+    ));
+    secrets.extend(registry_password(
+        inputs,
+        Kind::Chart,
+        &options.chart_registry_username,
+    ));
     for (name, meaning) in vocabulary::SECRETS {
         if params(graph).any(|source| matches!(source, ParamSource::Secret(used) if used == name)) {
             secrets.push(SecretRef {

@@ -164,6 +164,10 @@ pub fn compare(spec: &Spec, now: &Facts, progress: &dyn Progress) -> Vec<Drift> 
         {
             note(Some(host), "role", word(planned), Some(word(found).to_owned()));
         }
+        let id = about.and_then(|about| about.machine_id.clone());
+        if let Some(found) = id.filter(|_| !host.machine_id.is_empty()) {
+            note(Some(host), "machine-id", &host.machine_id, Some(found));
+        }
     }
     drifts
 }

@@ -3,6 +3,10 @@
 //! TLS is always verified. A registry that wants to know who asks says how in its first answer: a token of its token service,
 //! or a password with each request. The password goes there alone, and to no place that is not TLS.
 
+mod reference;
+
+pub use reference::{Place, Reference, Registry};
+
 use super::api::connection::{Answer, Connection};
 use super::api::{Address, Fault, Password, Patience, tls};
 use data_encoding::BASE64;
@@ -30,76 +34,6 @@ pub fn patience() -> Patience {
         attempts: 3,
         largest: 8 << 20,
         ..Patience::default()
-    }
-}
-
-/// An image or chart: `repository:tag`, `repository@sha256:…`, or both, without the registry.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Reference {
-    /// Path of the repository.
-    pub repository: String,
-    /// Tag or digest that is asked for; a digest wins.
-    pub what: String,
-}
-
-impl Reference {
-    /// Reads `HOST/REPOSITORY:TAG`, with `oci://` before it or not, as it is called within a registry whose images lie below
-    /// `prefix`: the host is left out, as k0s does it. Without tag and digest the tag is `latest`.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it: a lower-case fragment.
-    pub fn within(prefix: &str, text: &str) -> Result<Reference, String> {
-        let text = text.strip_prefix("oci://").unwrap_or(text);
-        let (host, rest) = text
-            .split_once('/')
-            .ok_or("it does not begin with a registry and a slash")?;
-        if !(host.contains(['.', ':']) || host == "localhost") {
-            return Err("it does not begin with the name of a registry".to_owned());
-        }
-        let (rest, digest) = match rest.split_once('@') {
-            Some((rest, digest)) => (rest, Some(digest)),
-            None => (rest, None),
-        };
-        let (path, tag) = match rest.rsplit_once(':') {
-            Some((path, tag)) => (path, Some(tag)),
-            None => (rest, None),
-        };
-        let plain = |text: &str, more: &str| {
-            !text.is_empty()
-                && text
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || more.contains(c))
-        };
-        if !path
-            .split('/')
-            .all(|part| plain(part, "._-") && part != "." && part != "..")
-        {
-            return Err("its repository has letters that none has".to_owned());
-        }
-        if !tag.is_none_or(|tag| plain(tag, "._-") && tag.len() <= 128) {
-            return Err("its tag has letters that none has".to_owned());
-        }
-        if !digest.is_none_or(|digest| {
-            digest
-                .strip_prefix("sha256:")
-                .is_some_and(|hex| hex.len() == 64 && plain(hex, ""))
-        }) {
-            return Err("its digest is not sha256: and 64 digits".to_owned());
-        }
-        let prefix = prefix.trim_matches('/');
-        let slash = if prefix.is_empty() { "" } else { "/" };
-        Ok(Reference {
-            repository: format!("{prefix}{slash}{path}"),
-            what: digest.or(tag).unwrap_or("latest").to_owned(),
-        })
-    }
-}
-
-impl fmt::Display for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.what.contains(':') { '@' } else { ':' };
-        write!(f, "{}{sign}{}", self.repository, self.what)
     }
 }
 
@@ -157,26 +91,29 @@ impl std::error::Error for RegistryError {}
 
 impl fmt::Display for RegistryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "registry {}: {}: ", self.place, self.call)?;
-        match &self.fault {
-            RegistryFault::Transport(Fault::Stranger) => {
-                f.write_str(
-                    "none of the CAs that are trusted signed the certificate there, so nothing was sent",
-                )?;
-            }
-            RegistryFault::Transport(fault) => write!(f, "{fault}")?,
-            RegistryFault::Login(why) | RegistryFault::NotRegistry(why) | RegistryFault::Forged(why) => {
-                f.write_str(why)?;
-            }
-            RegistryFault::Status(status, said) if said.is_empty() => {
-                write!(f, "it answered with status {status}")?
-            }
-            RegistryFault::Status(status, said) => write!(f, "it answered with status {status} ({said})")?,
-        }
+        write!(f, "registry {}: {}: {}", self.place, self.call, self.fault)?;
         if self.attempts > 1 {
             write!(f, " (tried {} times)", self.attempts)?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for RegistryFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RegistryFault::Transport(Fault::Stranger) => f.write_str(
+                "none of the CAs that are trusted signed the certificate there, so nothing was sent",
+            ),
+            RegistryFault::Transport(fault) => write!(f, "{fault}"),
+            RegistryFault::Login(why) | RegistryFault::NotRegistry(why) | RegistryFault::Forged(why) => {
+                f.write_str(why)
+            }
+            RegistryFault::Status(status, said) if said.is_empty() => {
+                write!(f, "it answered with status {status}")
+            }
+            RegistryFault::Status(status, said) => write!(f, "it answered with status {status} ({said})"),
+        }
     }
 }
 
@@ -598,46 +535,6 @@ impl Challenge {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn references_leave_their_registry() {
-        let digest = format!("sha256:{}", "ab".repeat(32));
-        for (prefix, text, shown) in [
-            (
-                "",
-                "quay.io/k0sproject/coredns:1.12.0",
-                "k0sproject/coredns:1.12.0",
-            ),
-            (
-                "/mke/",
-                "quay.io/calico/node:v3.30.200",
-                "mke/calico/node:v3.30.200",
-            ),
-            (
-                "mke",
-                "oci://registry.mirantis.com/mke/charts/operator:4.1.5",
-                "mke/mke/charts/operator:4.1.5",
-            ),
-            ("", "localhost:5000/a/b", "a/b:latest"),
-            ("", &format!("r.example.com/a:1@{digest}"), &format!("a@{digest}")),
-        ] {
-            let reference = Reference::within(prefix, text).unwrap();
-            assert_eq!(reference.to_string(), shown, "{text}");
-        }
-        for wrong in [
-            "",
-            "coredns:1.12",
-            "library/nginx:1",
-            "quay.io/",
-            "quay.io/a b:1",
-            "quay.io/../x:1",
-            "quay.io/a:",
-            "quay.io/a@sha256:1",
-            "quay.io/a?x=1",
-        ] {
-            assert!(Reference::within("", wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn challenges_are_read() {

@@ -55,6 +55,7 @@ pub fn spec() -> Arc<Spec> {
                 value: &Facts::parse("facts.json", &facts).unwrap(),
             }),
             accounts: None,
+            images: None,
             registry_cas: "",
             options: &options,
             assets: &std::collections::BTreeMap::new(),
@@ -402,6 +403,27 @@ async fn a_second_failed_worker_is_one_too_many() {
         let result = case.run().await;
         kept(&world);
         assert_eq!((result.outcome.clone(), result.exit()), (outcome, 11));
+        assert_eq!(result.left_out.len(), left_out);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_worker_is_left_out_for_what_is_not_about_it_alone() {
+    let spec = spec();
+    let worker = spec
+        .hosts
+        .iter()
+        .find(|host| host.role == Some(Role::Worker))
+        .unwrap();
+    let id = format!("{}/join-worker", worker.id);
+    for (fault, outcome, left_out) in [
+        (Fault::NotAsPlanned, Outcome::Done, 1),
+        (Fault::Common, Outcome::Paused, 0),
+    ] {
+        let world = World::new(&spec, &[(Verb::Run, id.as_str(), fault)]);
+        let result = case(&world).run().await;
+        kept(&world);
+        assert_eq!(result.outcome, outcome);
         assert_eq!(result.left_out.len(), left_out);
     }
 }

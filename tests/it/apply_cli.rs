@@ -1,5 +1,7 @@
 //! `mkectl apply` as a process, over SSH, against simulated hosts.
 
+mod gates;
+mod images;
 mod lease;
 mod openssh;
 

@@ -14,6 +14,7 @@ use mkectl::model::{Finding, Role, Severity, Subject, SubjectKind};
 use mkectl::options::{Amount, Options};
 use mkectl::source::facts::Facts;
 use mkectl::source::hosts::{HostEntry, Hosts};
+use mkectl::source::images::Images;
 use mkectl::source::mke3::{Config, Leaf, Segment, Value};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -69,6 +70,7 @@ struct Patch {
     #[serde(deserialize_with = "present")]
     target: Option<Option<String>>,
     facts: Option<bool>,
+    images: Option<Images>,
 }
 
 /// Tells `"target": null` from no target at all.
@@ -112,6 +114,7 @@ struct World {
     facts: Option<Facts>,
     target: Option<Release>,
     options: Options,
+    images: Option<Images>,
 }
 
 fn entry(address: &str, line: u32) -> HostEntry {
@@ -199,6 +202,7 @@ impl World {
                 "airgapped" => options.airgapped = value.as_bool().unwrap(),
                 "image_registry" => options.image_registry = Some(text()),
                 "chart_registry" => options.chart_registry = Some(text()),
+                "image_registry_username" => options.image_registry_username = Some(text()),
                 "image_registry_ca_file" => options.image_registry_ca_file = Some(text()),
                 "chart_registry_ca_file" => options.chart_registry_ca_file = Some(text()),
                 "remove_ingress_nginx" => options.remove_ingress_nginx = value.as_bool().unwrap(),
@@ -226,6 +230,7 @@ impl World {
             facts: (patch.facts != Some(false)).then(|| serde_json::from_value(facts).unwrap()),
             target: target.map(|mke| releases().get(mke).unwrap().clone()),
             options,
+            images: patch.images.clone(),
         }
     }
 
@@ -235,6 +240,7 @@ impl World {
             config: &self.config,
             hosts: &self.hosts,
             facts: self.facts.as_ref(),
+            images: self.images.as_ref(),
             target: self.target.as_ref(),
             releases,
             options: &self.options,
@@ -674,6 +680,7 @@ fn recorded(name: &str) -> CheckResult {
         config: &Config::parse_bytes("mke3.toml", &read("mke3.toml")).unwrap(),
         hosts: &Hosts::parse_bytes("hosts.yaml", &read("hosts.yaml")).unwrap(),
         facts: Some(&facts),
+        images: None,
         target: facts
             .cluster
             .mke_version

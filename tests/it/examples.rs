@@ -50,6 +50,7 @@ fn generated_pages_are_up_to_date() {
     expect_file("docs/plan.schema.json", &printed(&["schema", "plan"]));
     expect_file("docs/facts.schema.json", &printed(&["schema", "facts"]));
     expect_file("docs/accounts.schema.json", &printed(&["schema", "accounts"]));
+    expect_file("docs/images.schema.json", &printed(&["schema", "images"]));
     expect_file("docs/events.schema.json", &printed(&["schema", "events"]));
     expect_file("docs/run-report.schema.json", &printed(&["schema", "run-report"]));
 }

@@ -526,7 +526,7 @@ fn an_upgrade_that_cannot_be_done_is_refused_before_anybody_is_asked() {
         ("--skip-cpu-cores-check", "findings are never skipped"),
         ("--backup-path=backup.tar", "from one MKE 4k to the next"),
         ("--lease-ttl=1m", "a lock of its own"),
-        ("--image-registry-username=robot", "no credentials of registries"),
+        ("--lease-adopt-stale", "a lock of its own"),
     ] {
         let out = desk.live(&["upgrade", "--force", flag]);
         let said = text(&out.stderr);

@@ -18,6 +18,7 @@ mod facts;
 mod faults;
 mod flags;
 mod graph;
+mod images;
 mod knownhosts;
 mod lab;
 mod live;

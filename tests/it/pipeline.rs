@@ -70,6 +70,7 @@ impl Cluster {
             hosts: source(&self.hosts),
             facts: self.facts.as_ref().map(source),
             accounts: self.accounts.as_ref().map(source),
+            images: None,
             registry_cas: "",
             options: &self.options,
             assets: &std::collections::BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! `mkectl check images` as a process, in front of a registry on loopback that does as it is told.
 
 use crate::api_faults::{Act, Bad, json};
+use crate::images::{manifest, missing, registry as start, unauthorized};
 use mkectl::lab::api::Authority;
 use mkectl::plan::digest::digest_bytes;
 use mkectl::source::api::{Address, Patience};
@@ -15,29 +16,6 @@ const LIST: &str = "# what k0s needs\nquay.io/k0sproject/coredns:1.12.0\n\nquay.
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-async fn start(script: impl Fn(&str) -> Act + Send + Sync + 'static) -> Bad {
-    let identity = Authority::of_mke3()
-        .unwrap()
-        .issue(&["127.0.0.1".to_owned()])
-        .unwrap();
-    Bad::start(Some(identity), move |_, line| script(line)).await
-}
-
-fn manifest() -> Act {
-    Act::Answer(
-        200,
-        "Content-Type: application/vnd.oci.image.index.v1+json\r\n",
-        MANIFEST.to_owned(),
-    )
-}
-
-fn missing() -> Act {
-    json(
-        404,
-        r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#,
-    )
 }
 
 /// Runs it with a list and these words; the CA is the registry's unless the words have one.
@@ -71,7 +49,7 @@ fn check(registry: &Bad, list: &str, words: &[&str]) -> Output {
 #[tokio::test(flavor = "multi_thread")]
 async fn images_are_listed_by_digest_and_missing_ones_named() {
     let registry = start(|line| match line {
-        line if line.contains("coredns") => manifest(),
+        line if line.contains("coredns") => manifest(MANIFEST),
         _ => missing(),
     })
     .await;
@@ -120,7 +98,7 @@ async fn a_token_is_fetched_where_the_registry_wants_one() {
         }
         let mut asked = asked.lock().unwrap();
         if asked.contains(&line.to_owned()) {
-            return manifest();
+            return manifest(MANIFEST);
         }
         asked.push(line.to_owned());
         let headers = format!(
@@ -150,18 +128,11 @@ async fn a_token_is_fetched_where_the_registry_wants_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_sent_to_who_asks_for_one() {
-    let unauthorized = || {
-        Act::Answer(
-            401,
-            "WWW-Authenticate: Basic realm=\"registry\"\r\nContent-Type: application/json\r\n",
-            r#"{"errors":[{"code":"UNAUTHORIZED","message":"who are you"}]}"#.to_owned(),
-        )
-    };
     let count = std::sync::atomic::AtomicUsize::new(0);
     let registry = start(
         move |_| match count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
             0 => unauthorized(),
-            _ => manifest(),
+            _ => manifest(MANIFEST),
         },
     )
     .await;
@@ -272,7 +243,7 @@ async fn each_fault_of_a_registry_has_its_sentence() {
     let output = check(&registry, "nginx\n", &[]);
     assert_eq!(output.status.code(), Some(4));
     assert!(
-        text(&output.stderr).contains("list:1: \"nginx\" names no image"),
+        text(&output.stderr).contains("list:1:1: \"nginx\" names no image"),
         "{}",
         text(&output.stderr)
     );

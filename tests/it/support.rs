@@ -105,6 +105,7 @@ impl Cluster {
                 bytes: &self.accounts.0,
                 value: &self.accounts.1,
             }),
+            images: None,
             registry_cas: "",
             options,
             assets,

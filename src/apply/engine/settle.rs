@@ -191,7 +191,7 @@ impl Run {
         if self.book.left_out.contains(&host.id) {
             return Ok(());
         }
-        let room = self.book.left_out.len() < self.policy.max_failed_workers as usize;
+        let room = !reason.common && self.book.left_out.len() < self.policy.max_failed_workers as usize;
         let worker = host.role == Some(Role::Worker);
         let decision = decide(&self.moment(cause, on_failure, worker && room));
         if decision == Decision::Quarantine && *drive.halt.borrow() == Halt::No {

@@ -783,6 +783,7 @@ fn reason(message: &str, ran: &Ran) -> Reason {
             ran.stderr.clone()
         },
         untouched: false,
+        common: false,
     }
 }
 

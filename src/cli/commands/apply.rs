@@ -4,6 +4,7 @@ use crate::apply::engine::{Direction, Limits};
 use crate::apply::runner::Settings;
 use crate::cli::args::{ApplyArgs, RunArgs};
 use crate::cli::error::CliError;
+use crate::cli::images::{self, Passwords};
 use crate::cli::reach;
 use crate::cli::run::{self, LocalOperator, Run, State};
 use crate::cli::ui::Stream;
@@ -36,6 +37,8 @@ pub struct Going<'a> {
     pub assets: Option<&'a [(String, String)]>,
     /// `--lb-hook`.
     pub lb_hook: Option<&'a str>,
+    /// Passwords of registries, by the names that the plan has for them; a way back needs none.
+    pub passwords: Passwords,
     /// `--crash-at`, for a rehearsal.
     pub crash_at: Option<u64>,
     /// What is kept.
@@ -63,6 +66,7 @@ pub fn run(env: &Env, args: &ApplyArgs) -> CommandResult {
             mke3_config: config.as_ref(),
             assets: Some(&args.assets),
             lb_hook: args.lb_hook.as_deref(),
+            passwords: images::passwords(env, &plan, &args.passwords, Passwords::new())?,
             crash_at: args.crash_at,
             run: &args.run,
         },
@@ -83,7 +87,12 @@ pub fn go(env: &Env, going: &Going<'_>) -> CommandResult {
         None => BTreeMap::new(),
     };
     let secrets = match going.direction {
-        Direction::Forward => run::secrets(plan, going.mke3_config, &|what| env.ui.ask_secret(what))?,
+        Direction::Forward => run::secrets(
+            plan,
+            going.mke3_config,
+            &|what| env.ui.ask_secret(what),
+            going.passwords.clone(),
+        )?,
         // An undo gets no secrets but those of documents, which it does not need.
         Direction::Back => BTreeMap::new(),
     };

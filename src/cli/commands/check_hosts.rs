@@ -58,6 +58,7 @@ pub fn run(env: &Env, args: &CheckHostsArgs) -> CommandResult {
         config: &config,
         hosts: &hosts,
         facts: Some(&facts),
+        images: None,
         target,
         releases: &tables.releases,
         options: &options,

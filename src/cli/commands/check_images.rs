@@ -1,25 +1,14 @@
 //! `mkectl check images`: what a registry holds of a list, before anything is pulled from it.
 
-use crate::cli::args::{CheckFormat, CheckImagesArgs};
+use crate::cli::args::{CheckFormat, CheckImagesArgs, PasswordArgs};
 use crate::cli::error::CliError;
-use crate::cli::live::Sought;
+use crate::cli::images::{failed, password, system};
 use crate::cli::log::Level;
 use crate::cli::{CommandResult, Env, exit, files, run};
-use crate::source::api::Address;
-use crate::source::registry::{self, Access, Client, Found, Reference, RegistryError};
+use crate::source::images::{self, Kind, Wanted};
+use crate::source::registry::{self, Access, Client, Found, Place, Registry, RegistryError};
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::fmt::Write;
-
-/// Where the password may be, besides a file.
-const PASSWORD: &str = "MKECTL_IMAGE_REGISTRY_PASSWORD";
-
-/// Where systems keep the CAs that they trust.
-const SYSTEM: [&str; 3] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-];
 
 /// An image or chart of the list.
 #[derive(Serialize)]
@@ -38,49 +27,55 @@ struct Row {
 
 pub fn run(env: &Env, args: &CheckImagesArgs) -> CommandResult {
     let given = args.image_registry.trim();
-    let given = given.strip_prefix("oci://").unwrap_or(given);
-    let (host, prefix) = given.split_once('/').unwrap_or((given, ""));
-    let address = Address::parse(host).map_err(|why| {
+    let kind = Kind::of(given);
+    let registry = Registry::parse(given).map_err(|why| {
         CliError::usage(
             format!("{given:?} cannot be a registry: {why}"),
             "write HOST[:PORT]/PATH, for charts with oci:// before it",
         )
     })?;
-    let wanted = wanted(&args.list, &files::read(&args.list)?, prefix)?;
+    let wanted = images::list(&args.list, &files::read(&args.list)?)?
+        .into_iter()
+        .map(|image| Ok((registry.place(&image.name).map_err(CliError::bug)?, image)))
+        .collect::<Result<Vec<_>, CliError>>()?;
     let ca = match &args.image_registry_ca_file {
         Some(path) => files::read(path)?,
-        None => system()?,
+        None => system(kind)?,
     };
     let login = match &args.image_registry_username {
         None => None,
         Some(user) => {
-            let password = Sought {
-                of: user,
-                question: &format!("password of {user} at {address}"),
-                file: args.image_registry_password_file.as_deref(),
-                flag: "--image-registry-password-file",
-                variable: PASSWORD,
-            }
-            .find(env)?;
-            Some((user.clone(), password))
+            let file = args.image_registry_password_file.clone();
+            let passwords = match kind {
+                Kind::Image => PasswordArgs {
+                    image_registry_password_file: file,
+                    ..PasswordArgs::default()
+                },
+                Kind::Chart => PasswordArgs {
+                    chart_registry_password_file: file,
+                    ..PasswordArgs::default()
+                },
+            };
+            Some((user.clone(), password(env, kind, user, &passwords)?))
         }
     };
     env.log(
         Level::Info,
         &format!(
-            "==> Running phase: Look for {} in {address}",
-            crate::text::count(wanted.len(), "image")
+            "==> Running phase: Look for {} in {}",
+            crate::text::count(wanted.len(), kind.word()),
+            registry.address
         ),
     );
     let access = Access {
-        address: address.clone(),
+        address: registry.address.clone(),
         connect_to: None,
         ca,
         login,
     };
     let rows = run::runtime()?
         .block_on(look(access, &wanted))
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| failed(&error, kind))?;
     match args.format {
         CheckFormat::Json => {
             let mut bytes = serde_json::to_vec_pretty(&rows)
@@ -96,53 +91,17 @@ pub fn run(env: &Env, args: &CheckImagesArgs) -> CommandResult {
     })
 }
 
-/// The references of a list, each once, with the text that they come from.
-fn wanted(file: &str, bytes: &[u8], prefix: &str) -> Result<BTreeMap<Reference, String>, CliError> {
-    let hint =
-        "write one image on a line, as `k0s airgap list-images` does: quay.io/k0sproject/coredns:1.12.0";
-    let text =
-        std::str::from_utf8(bytes).map_err(|_| CliError::usage(format!("{file}: it is not text"), hint))?;
-    let mut wanted = BTreeMap::new();
-    for (at, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let reference = Reference::within(prefix, line).map_err(|why| {
-            let line = crate::text::sanitize(line);
-            CliError::usage(format!("{file}:{}: {line:?} names no image: {why}", at + 1), hint)
-        })?;
-        wanted.entry(reference).or_insert_with(|| line.to_owned());
-    }
-    if wanted.is_empty() {
-        return Err(CliError::usage(format!("{file}: there is no image in it"), hint));
-    }
-    Ok(wanted)
-}
-
-/// The CAs that this machine trusts.
-fn system() -> Result<Vec<u8>, CliError> {
-    let found = SYSTEM.iter().find_map(|path| std::fs::read(path).ok());
-    found.ok_or_else(|| {
-        CliError::usage(
-            "this machine has no list of CAs that it trusts",
-            "give the CA of the registry's certificate with --image-registry-ca-file",
-        )
-    })
-}
-
-async fn look(access: Access, wanted: &BTreeMap<Reference, String>) -> Result<Vec<Row>, RegistryError> {
-    let place = access.address.clone();
+async fn look(access: Access, wanted: &[(Place, Wanted)]) -> Result<Vec<Row>, RegistryError> {
     let mut client = Client::new(access, registry::patience())?;
     let mut rows = Vec::new();
-    for (reference, image) in wanted {
-        let (digest, missing) = match client.look(reference).await? {
+    for (place, image) in wanted {
+        let (digest, missing) = match client.look(&place.reference).await? {
             Found::Digest(digest) => (Some(digest), None),
             Found::Missing(why) => (None, Some(why)),
         };
         rows.push(Row {
-            image: image.clone(),
-            place: format!("{place}/{reference}"),
+            image: image.name.clone(),
+            place: place.to_string(),
             digest,
             missing,
         });
@@ -178,18 +137,4 @@ fn text(rows: &[Row]) -> String {
         );
     }
     text
-}
-
-fn failed(error: &RegistryError) -> CliError {
-    CliError {
-        exit: if error.is_input() {
-            exit::USAGE
-        } else if matches!(error.fault, registry::RegistryFault::Transport(_)) {
-            exit::UNREACHABLE
-        } else {
-            exit::FAILED_CLEAN
-        },
-        message: error.to_string(),
-        hint: error.remedy().to_owned(),
-    }
 }

@@ -55,6 +55,7 @@ pub fn run(env: &Env, args: &InitArgs) -> CommandResult {
         },
         facts: None,
         accounts: None,
+        images: None,
         registry_cas: "",
         options: &options,
         assets: &std::collections::BTreeMap::new(),

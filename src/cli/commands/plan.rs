@@ -5,6 +5,7 @@ use super::super::ui::Stream;
 use crate::catalogue::Bundle;
 use crate::cli::args::{Format, PlanArgs, UpgradeOptions};
 use crate::cli::error::CliError;
+use crate::cli::images::{self, IMAGES};
 use crate::cli::live::{self, Given};
 use crate::cli::{CommandResult, Env, exit, files, reach};
 use crate::model::{Meta, PLAN_FORMAT, PLAN_KIND, Plan, Severity};
@@ -15,6 +16,7 @@ use crate::source::accounts::Accounts;
 use crate::source::api::Want;
 use crate::source::facts::Facts;
 use crate::source::hosts::Hosts;
+use crate::source::images::Images;
 use crate::source::mke3;
 use crate::{plan, report};
 use std::collections::BTreeMap;
@@ -27,8 +29,21 @@ pub fn run(env: &Env, args: &PlanArgs) -> CommandResult {
     print(env, args, &plan)
 }
 
-/// Reads what no file gives from the live cluster, when that was asked for.
+/// Reads what no file gives: from the live cluster when that was asked for, and from registries when there is a list.
 pub fn read_live(env: &Env, args: &PlanArgs) -> Result<Given, CliError> {
+    // What can be refused without asking anybody is refused first.
+    let cas = registry_cas(&args.upgrade)?;
+    let question = images::question(env, &args.images, &args.upgrade, &cas)?;
+    let mut given = read_cluster(env, args)?;
+    if let Some(question) = question {
+        given.passwords.clone_from(&question.passwords);
+        let record = args.live.record.as_deref();
+        given.images = Some(crate::cli::run::runtime()?.block_on(question.ask(env, record))?);
+    }
+    Ok(given)
+}
+
+fn read_cluster(env: &Env, args: &PlanArgs) -> Result<Given, CliError> {
     let want = Want {
         config: args.mke3_config.is_none(),
         accounts: args.accounts.is_none(),
@@ -43,7 +58,6 @@ pub fn read_live(env: &Env, args: &PlanArgs) -> Result<Given, CliError> {
         );
         return Ok(Given::default());
     }
-    // What can be refused without asking anybody is refused first.
     let options = options(&args.upgrade)?;
     let hosts = Hosts::parse_bytes(&args.hosts_path, &files::read(&args.hosts_path)?)?;
     let facts = match &args.facts {
@@ -180,21 +194,24 @@ pub fn make_plan(
         )),
         (None, None) => None,
     };
-    let options = options(&args.upgrade)?;
-    let mut registry_cas = String::new();
-    let cas = [
-        ("image-registry-ca", &options.image_registry_ca_file),
-        ("chart-registry-ca", &options.chart_registry_ca_file),
-    ];
-    for (name, path) in cas {
-        if let Some(path) = path {
-            registry_cas.push_str(&certificate(path, &load(name, path)?.1)?);
+    let images = match (&args.images.images, &given.images) {
+        (Some(path), _) => {
+            let (file, bytes) = load("images", path)?;
+            Some((file, Images::parse(path, &bytes)?, bytes))
         }
+        (None, Some(bytes)) => Some((IMAGES.to_owned(), Images::parse(IMAGES, bytes)?, bytes.clone())),
+        (None, None) => None,
+    };
+    let options = options(&args.upgrade)?;
+    let registry_cas = registry_cas(&args.upgrade)?;
+    for (name, path) in ca_files(&args.upgrade) {
+        paths.insert(name.to_owned(), path.to_owned());
     }
     for (name, read, from) in [
         ("mke3-config", &given.config, given.from.as_str()),
         ("accounts", &given.accounts, given.from.as_str()),
         ("facts", &given.facts, live::OVER_SSH),
+        ("images", &given.images, "the registries"),
     ] {
         if read.is_some() {
             paths.entry(name.to_owned()).or_insert_with(|| from.to_owned());
@@ -213,6 +230,9 @@ pub fn make_plan(
             .as_ref()
             .map(|(file, value, bytes)| Source { file, bytes, value }),
         accounts: accounts
+            .as_ref()
+            .map(|(file, value, bytes)| Source { file, bytes, value }),
+        images: images
             .as_ref()
             .map(|(file, value, bytes)| Source { file, bytes, value }),
         registry_cas: &registry_cas,
@@ -254,6 +274,23 @@ fn refused(error: MakeError) -> CliError {
         }
         _ => CliError::bug(error.to_string()),
     }
+}
+
+/// The files with CAs of registries, with what `meta` calls them.
+fn ca_files(args: &UpgradeOptions) -> impl Iterator<Item = (&'static str, &str)> {
+    [
+        ("image-registry-ca", &args.image_registry_ca_file),
+        ("chart-registry-ca", &args.chart_registry_ca_file),
+    ]
+    .into_iter()
+    .filter_map(|(name, path)| Some((name, path.as_deref()?)))
+}
+
+/// The CAs of the registries, one after the other.
+fn registry_cas(args: &UpgradeOptions) -> Result<String, CliError> {
+    ca_files(args)
+        .map(|(_, path)| certificate(path, &files::read(path)?))
+        .collect()
 }
 
 /// The text of a PEM file with certificates, and nothing else: a private key must not get into a plan.
@@ -299,6 +336,8 @@ pub fn options(args: &UpgradeOptions) -> Result<Options, CliError> {
         chart_registry: args.chart_registry.clone(),
         image_registry_ca_file: args.image_registry_ca_file.clone(),
         chart_registry_ca_file: args.chart_registry_ca_file.clone(),
+        image_registry_username: args.image_registry_username.clone(),
+        chart_registry_username: args.chart_registry_username.clone(),
         gateway_http_node_port: args.gateway_http_node_port,
         gateway_https_node_port: args.gateway_https_node_port,
         remove_ingress_nginx: args.remove_ingress_nginx,

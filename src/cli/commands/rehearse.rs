@@ -11,7 +11,7 @@ use crate::apply::engine::{Direction, Limits};
 use crate::apply::runner::Settings;
 use crate::apply::{Outcome, Secret};
 use crate::catalogue::{Bundle, Mke3Objects};
-use crate::cli::args::{LiveArgs, PlanArgs, RehearseArgs, UpgradeOptions};
+use crate::cli::args::{ImagesArgs, LiveArgs, PlanArgs, RehearseArgs, UpgradeOptions};
 use crate::cli::error::CliError;
 use crate::cli::live::{self, Given};
 use crate::cli::log::Level;
@@ -115,6 +115,7 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
         format: None,
         detailed_exitcode: false,
         assets: Vec::new(),
+        images: ImagesArgs::default(),
         upgrade,
     };
     let parsed = Facts::parse(&facts, &files::read(&facts)?)?;

@@ -3,6 +3,7 @@
 use super::apply;
 use crate::apply::engine::Direction;
 use crate::cli::args::RollbackArgs;
+use crate::cli::images::Passwords;
 use crate::cli::run::{self, Earlier};
 use crate::cli::{CommandResult, Env};
 
@@ -23,6 +24,7 @@ pub fn run(env: &Env, args: &RollbackArgs) -> CommandResult {
             mke3_config: config.as_ref(),
             assets: None,
             lb_hook: None,
+            passwords: Passwords::new(),
             crash_at: None,
             run: &args.run,
         },

@@ -9,6 +9,7 @@ pub fn run(env: &Env, args: &SchemaArgs) -> CommandResult {
         SchemaName::Plan => plan::schema(),
         SchemaName::Facts => source::facts::schema(),
         SchemaName::Accounts => source::accounts::schema(),
+        SchemaName::Images => source::images::schema(),
         SchemaName::Events => apply::events::schema(),
         SchemaName::RunReport => report::run_report::schema(),
     };

@@ -5,6 +5,7 @@ use super::plan::{assets, make_plan, print, read_live};
 use crate::apply::engine::Direction;
 use crate::cli::args::{LiveArgs, OtherUpgradeArgs, PlanArgs, RunArgs, UpgradeArgs};
 use crate::cli::error::CliError;
+use crate::cli::images;
 use crate::cli::log::Level;
 use crate::cli::run;
 use crate::cli::ui::Stream;
@@ -33,6 +34,7 @@ pub fn run(env: &Env, args: &UpgradeArgs) -> CommandResult {
         format: None,
         detailed_exitcode: false,
         assets: args.assets.clone(),
+        images: args.images.clone(),
         upgrade: args.upgrade.clone(),
     };
     let given = read_live(env, &plan_args)?;
@@ -58,6 +60,7 @@ pub fn run(env: &Env, args: &UpgradeArgs) -> CommandResult {
         (None, Some(bytes)) => Some(Config::parse_bytes(crate::cli::live::CONFIG, bytes)?),
         (None, None) => None,
     };
+    let passwords = images::passwords(env, &plan, &args.images.passwords, given.passwords)?;
     let run = RunArgs {
         output: output.map(|directory| directory.to_string_lossy().into_owned()),
         config_out: args.run.config_out.clone(),
@@ -79,6 +82,7 @@ pub fn run(env: &Env, args: &UpgradeArgs) -> CommandResult {
             mke3_config: config.as_ref(),
             assets: Some(&args.assets),
             lb_hook: args.lb_hook.as_deref(),
+            passwords,
             crash_at: None,
             run: &run,
         },
@@ -90,7 +94,6 @@ fn refuse(given: &OtherUpgradeArgs) -> Result<(), CliError> {
     let four = "it is for upgrades from one MKE 4k to the next, and this tool goes from MKE 3 to MKE 4k";
     let lock = "a run holds its hosts by a lock of its own, whose times are not chosen";
     let checks = "findings are never skipped: a host that is too small is in the plan, with what to do";
-    let login = "this build hands no credentials of registries on: use one that lets the hosts pull without, or log in on them";
     let set = [
         ("--backup-path", given.backup_path.is_some(), four),
         ("--etcd-snapshot-path", given.etcd_snapshot_path.is_some(), four),
@@ -123,26 +126,6 @@ fn refuse(given: &OtherUpgradeArgs) -> Result<(), CliError> {
             lock,
         ),
         ("--lease-adopt-stale", given.lease_adopt_stale, lock),
-        (
-            "--image-registry-username",
-            given.image_registry_username.is_some(),
-            login,
-        ),
-        (
-            "--image-registry-password",
-            given.image_registry_password.is_some(),
-            login,
-        ),
-        (
-            "--chart-registry-username",
-            given.chart_registry_username.is_some(),
-            login,
-        ),
-        (
-            "--chart-registry-password",
-            given.chart_registry_password.is_some(),
-            login,
-        ),
     ];
     match set.iter().find(|(_, is_set, _)| *is_set) {
         None => Ok(()),

@@ -4,6 +4,7 @@ mod clock;
 mod cluster;
 mod crashing;
 mod facts;
+mod gate;
 mod hook;
 mod operator;
 mod secrets;
@@ -23,7 +24,7 @@ use super::error::CliError;
 use super::exit;
 use super::log::Level;
 use super::ui::Stream;
-use super::{CommandResult, Env, files};
+use super::{CommandResult, Env, files, images};
 use crate::apply::book::Book;
 use crate::apply::call::Executor;
 use crate::apply::control::{Control, Interrupt, Policy};
@@ -127,6 +128,9 @@ pub async fn run(env: &Env, mut run: Run<'_>) -> Result<Done, CliError> {
     }
     if run.direction == Direction::Forward {
         stale::check(env, plan, &book, &pool, run.width).await?;
+        if !book.rolling_back {
+            images::unchanged(env, plan, &run.secrets, book.begun).await?;
+        }
     }
 
     let ask = Ask {
@@ -260,11 +264,21 @@ async fn held_run(env: &Env, ready: Ready<'_>, ask: Ask, token: Token, book: Boo
             clock.clone(),
         );
         subscribers.push(shown.subscriber.clone());
+        let seen = Arc::new(gate::Seen::new(&book));
+        subscribers.push(seen.clone());
         let events = Events::new(name.clone(), clock.clone(), subscribers);
         let executor: Arc<dyn Executor> = match operator.hook.clone() {
             Some(hook) => Arc::new(hook::Hooked::new(remote, hook, env.clone())),
             None => remote,
         };
+        let executor: Arc<dyn Executor> = Arc::new(gate::Gated::new(
+            executor,
+            env.clone(),
+            spec.clone(),
+            pool.clone(),
+            run.width,
+            seen,
+        ));
         let signals = tokio::spawn(listen(stop));
         let result = crate::apply::run(Setup {
             spec,

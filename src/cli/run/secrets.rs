@@ -6,7 +6,7 @@ use crate::model::Plan;
 use crate::source::mke3::{Config, Value};
 use std::collections::BTreeMap;
 
-/// Finds the values. Those that lie on a host stay there.
+/// Finds the values that are not found yet. Those that lie on a host stay there.
 ///
 /// # Errors
 ///
@@ -15,9 +15,12 @@ pub fn resolve(
     plan: &Plan,
     config: Option<&Config>,
     ask: &dyn Fn(&str) -> Option<String>,
+    mut found: BTreeMap<String, Secret>,
 ) -> Result<BTreeMap<String, Secret>, CliError> {
-    let mut found = BTreeMap::new();
     for secret in &plan.spec.secrets {
+        if found.contains_key(&secret.name) {
+            continue;
+        }
         let (kind, place) = secret.from.split_once(':').unwrap_or((&secret.from, ""));
         let value = match kind {
             "host" => continue,

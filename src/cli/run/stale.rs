@@ -1,4 +1,4 @@
-//! Reads facts again before anything is changed, and refuses what is not as the plan relied on.
+//! Reads facts again before anything is changed and at gates, and refuses what is not as the plan relied on.
 
 use super::facts::{Reading, read};
 use crate::apply::book::Book;
@@ -6,7 +6,7 @@ use crate::cli::Env;
 use crate::cli::error::CliError;
 use crate::cli::exit;
 use crate::cli::log::Level;
-use crate::model::{Host, Plan};
+use crate::model::{Host, Plan, Spec};
 use crate::plan::staleness::{Drift, Progress, compare};
 use crate::source::hosts::{HostEntry, Hosts};
 use crate::ssh::pool::Pool;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 const SHOWN: usize = 12;
 
 /// What the records of earlier runs say.
-struct Told<'a>(&'a Book);
+pub struct Told<'a>(pub &'a Book);
 
 impl Progress for Told<'_> {
     fn is_over(&self, action: &str) -> bool {
@@ -40,26 +40,7 @@ pub async fn check(env: &Env, plan: &Plan, book: &Book, pool: &Pool, width: u32)
         return Ok(());
     }
     env.log(Level::Info, "==> Running phase: Compare facts with the plan");
-    let entries: Vec<HostEntry> = plan.spec.hosts.iter().map(entry).collect();
-    let hosts = Hosts {
-        file: "the plan".to_owned(),
-        entries,
-    };
-    // By position: hosts behind one address differ by their ports.
-    let place = |at: usize, _: &HostEntry| plan.spec.hosts[at].clone();
-    let reading = Reading {
-        hosts: &hosts,
-        place: &place,
-        pool,
-        width: usize::try_from(width).unwrap_or(usize::MAX).max(1) * 2,
-        told: false,
-    };
-    let gathered = read(env, &reading).await?;
-    let drifts = compare(&plan.spec, &gathered.facts, &Told(book));
-    let (fatal, harmless): (Vec<Drift>, Vec<Drift>) = drifts.into_iter().partition(Drift::is_fatal);
-    for drift in &harmless {
-        env.log(Level::Warn, &format!("{drift}"));
-    }
+    let Found { fatal, .. } = found(env, &plan.spec, &Told(book), pool, width).await?;
     if fatal.is_empty() {
         return Ok(());
     }
@@ -85,6 +66,57 @@ pub async fn check(env: &Env, plan: &Plan, book: &Book, pool: &Pool, width: u32)
         }
         .to_owned(),
     })
+}
+
+/// What a look at the facts found.
+pub struct Found {
+    /// Differences that something which is still to run relies on.
+    pub fatal: Vec<Drift>,
+    /// Hosts with something still to run that could not be asked, and why.
+    pub unreachable: Vec<String>,
+}
+
+/// Reads facts again and compares them. What nothing relies on any more is only told.
+///
+/// # Errors
+///
+/// When there is nothing to ask with.
+pub async fn found(
+    env: &Env,
+    spec: &Spec,
+    progress: &(dyn Progress + Sync),
+    pool: &Pool,
+    width: u32,
+) -> Result<Found, CliError> {
+    let hosts = Hosts {
+        file: "the plan".to_owned(),
+        entries: spec.hosts.iter().map(entry).collect(),
+    };
+    // By position: hosts behind one address differ by their ports.
+    let place = |at: usize, _: &HostEntry| spec.hosts[at].clone();
+    let reading = Reading {
+        hosts: &hosts,
+        place: &place,
+        pool,
+        width: usize::try_from(width).unwrap_or(usize::MAX).max(1) * 2,
+        told: false,
+    };
+    let gathered = read(env, &reading).await?;
+    let drifts = compare(spec, &gathered.facts, progress);
+    let (fatal, harmless): (Vec<Drift>, Vec<Drift>) = drifts.into_iter().partition(Drift::is_fatal);
+    for drift in &harmless {
+        env.log(Level::Warn, &format!("{drift}"));
+    }
+    let waits = |host: &Host| {
+        let mut actions = spec.actions.iter().filter(|action| action.host == host.id);
+        actions.any(|action| !progress.is_over(&action.id))
+    };
+    let asked = spec.hosts.iter().zip(&gathered.facts.hosts);
+    let unreachable = asked
+        .filter(|(host, _)| waits(host))
+        .filter_map(|(host, facts)| Some(format!("{}: {}", host.id, facts.unreachable.as_ref()?)))
+        .collect();
+    Ok(Found { fatal, unreachable })
 }
 
 /// A host of the plan as hosts.yaml had it, as far as facts depend on that.

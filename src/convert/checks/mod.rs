@@ -10,6 +10,7 @@ mod disk;
 mod docker;
 mod etcd;
 mod hosts;
+mod images;
 mod issues;
 mod managers;
 mod network;
@@ -30,6 +31,7 @@ use crate::model::Finding;
 use crate::options::Options;
 use crate::source::facts::Facts;
 use crate::source::hosts::Hosts;
+use crate::source::images::Images;
 use crate::source::mke3::Config;
 use run::Run;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +45,8 @@ pub struct CheckContext<'a> {
     pub hosts: &'a Hosts,
     /// Recorded facts.
     pub facts: Option<&'a Facts>,
+    /// What registries hold of the list of images and charts, when there is one.
+    pub images: Option<&'a Images>,
     /// The release to go to; absent when it is not known or no release takes the source.
     pub target: Option<&'a Release>,
     /// All releases.
@@ -161,6 +165,9 @@ const CHECKS: &[Check] = &[
     check(&["REGISTRY-FORM"], options::registry_form),
     check(&["REGISTRY-CA"], options::registry_ca),
     check(&["AIRGAP-REGISTRY"], options::airgap),
+    check(&["REGISTRY-LOGIN"], options::registry_login),
+    check(&["IMAGE-MISSING"], images::missing),
+    check(&["IMAGE-UNTOLD"], images::untold),
     check(&["OPTION-LIMIT"], options::limits),
     check(&["COMMIT-AFTER"], options::commit_after),
     check(&["INGRESS-REMOVE"], options::remove_ingress),

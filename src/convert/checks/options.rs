@@ -200,6 +200,33 @@ pub(super) fn airgap(run: &mut Run<'_>) {
     run.verdict("AIRGAP-REGISTRY", drafts);
 }
 
+/// `REGISTRY-LOGIN`: a login does not reach the hosts.
+pub(super) fn registry_login(run: &mut Run<'_>) {
+    let options = run.ctx.options;
+    let rows = [
+        (
+            "--image-registry-username",
+            &options.image_registry_username,
+            "image",
+        ),
+        (
+            "--chart-registry-username",
+            &options.chart_registry_username,
+            "chart",
+        ),
+    ];
+    let drafts: Vec<_> = rows
+        .into_iter()
+        .filter(|(_, user, _)| user.is_some())
+        .map(|(name, _, what)| {
+            let message =
+                format!("the login of the {what} registry is used to look it up, and no host is given it");
+            (option(name), Draft::new(message))
+        })
+        .collect();
+    run.verdict("REGISTRY-LOGIN", drafts);
+}
+
 /// `OPTION-LIMIT`: numbers with which work can go on.
 pub(super) fn limits(run: &mut Run<'_>) {
     let options = run.ctx.options;

@@ -51,6 +51,14 @@ impl PortTables {
                 remedy: "write it as LOW-HIGH".to_owned(),
             });
         }
+        if let Some(retired) = data.retired.iter().find(|port| port.probe.is_some()) {
+            return Err(InputError {
+                file: "ports.yaml".to_owned(),
+                at: None,
+                message: format!("the port {} is retired and has a probe", retired.port),
+                remedy: "probe only ports that MKE 4k uses".to_owned(),
+            });
+        }
         Ok(PortTables {
             data,
             findings: FindingBook::load(bundle, "findings/ports.yaml", codes::ALL)?,
@@ -99,9 +107,22 @@ pub(crate) struct PortDef {
     /// Who goes on using it where Calico has BGP peers.
     #[serde(default)]
     pub bgp: Option<String>,
+    /// How `check ports` looks at it; `gather` reads this.
+    #[serde(default)]
+    pub probe: Option<ProbeDef>,
     /// Processes that may hold it under MKE 3; absent: nobody looks.
     #[serde(default)]
     pub listener: Option<Vec<String>>,
+}
+
+/// How a port is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ProbeDef {
+    /// A listener is started.
+    Listen,
+    /// Something listens already.
+    Served,
 }
 
 #[derive(Clone, Debug, Deserialize)]

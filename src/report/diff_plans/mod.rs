@@ -98,6 +98,8 @@ pub struct PlanDiff {
     pub steps: Vec<Change>,
     /// Actions.
     pub actions: Vec<Change>,
+    /// Images and charts.
+    pub images: Vec<Change>,
     /// Scripts.
     pub scripts: Vec<TextChange>,
     /// Generated documents.
@@ -213,6 +215,7 @@ impl PlanDiff {
                     .map(|action| (action.id.clone(), text(action).into()))
                     .collect()
             }),
+            images: both(|spec| by(&spec.images, |image| image.name.clone())),
             scripts: texts(&scripts(&a.spec), &scripts(&b.spec)),
             documents: texts(&documents(&a.spec), &documents(&b.spec)),
             risk: risk(a, b),
@@ -226,7 +229,7 @@ impl PlanDiff {
     }
 
     /// The parts that hold changes, with their titles, in the order in which they are shown.
-    fn parts(&self) -> [(&'static str, &[Change]); 12] {
+    fn parts(&self) -> [(&'static str, &[Change]); 13] {
         [
             ("Intent", &self.intent),
             ("Options", &self.options),
@@ -240,6 +243,7 @@ impl PlanDiff {
             ("Hosts", &self.hosts),
             ("Stages and steps", &self.steps),
             ("Actions", &self.actions),
+            ("Images and charts", &self.images),
         ]
     }
 }

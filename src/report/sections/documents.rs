@@ -7,6 +7,8 @@ use crate::text::{bytes, count};
 
 /// Assets and documents that get a line of their own.
 const ROWS: usize = 40;
+/// Images that get a line of their own: k0s and MKE 4k need fewer.
+const IMAGES: usize = 200;
 /// Names of empty documents that are written out.
 const EMPTY: usize = 12;
 /// The document whose text an example shows.
@@ -14,14 +16,21 @@ const EXAMPLE: &str = "mke4.yaml";
 
 pub(super) fn section(view: &View) -> Option<Section> {
     let spec = view.spec;
-    if spec.assets.is_empty() && spec.documents.is_empty() {
+    if spec.assets.is_empty() && spec.images.is_empty() && spec.documents.is_empty() {
         return None;
     }
     let mut blocks = Vec::new();
     if !spec.assets.is_empty() {
         blocks.push(Block::Heading(Line::new().info("brought to the hosts")));
         blocks.push(Block::Table(assets(view)));
-        more(spec.assets.len(), "asset", &mut blocks);
+        more(spec.assets.len(), ROWS, "asset", &mut blocks);
+    }
+    if !spec.images.is_empty() {
+        blocks.push(Block::Heading(
+            Line::new().info("images and charts, as the registries hold them"),
+        ));
+        blocks.push(Block::Table(images(view)));
+        more(spec.images.len(), IMAGES, "image", &mut blocks);
     }
     if !spec.documents.is_empty() {
         blocks.push(Block::Heading(Line::new().info("written from this plan")));
@@ -34,11 +43,14 @@ pub(super) fn section(view: &View) -> Option<Section> {
         }
     }
     let unknown = spec.assets.iter().filter(|asset| asset.digest.is_empty()).count();
-    let gist = format!(
+    let mut gist = format!(
         "{}, {}",
         count(spec.assets.len(), "asset"),
         count(spec.documents.len(), "document")
     );
+    if !spec.images.is_empty() {
+        gist.push_str(&format!(", {}", count(spec.images.len(), "image")));
+    }
     Some(Section {
         id: "documents",
         title: "What is brought and written".to_owned(),
@@ -51,9 +63,9 @@ pub(super) fn section(view: &View) -> Option<Section> {
     })
 }
 
-fn more(all: usize, noun: &str, blocks: &mut Vec<Block>) {
-    if all > ROWS {
-        let rest = count(all - ROWS, noun).replacen(' ', " more ", 1);
+fn more(all: usize, shown: usize, noun: &str, blocks: &mut Vec<Block>) {
+    if all > shown {
+        let rest = count(all - shown, noun).replacen(' ', " more ", 1);
         blocks.push(Block::text(Line::new().dim(format!("… and {rest}"))));
     }
 }
@@ -77,6 +89,26 @@ fn assets(view: &View) -> Table {
             Line::from(asset.kind.as_str()),
             digest,
             from,
+        ]);
+    }
+    table
+}
+
+fn images(view: &View) -> Table {
+    let mut table = Table {
+        stack: Some(3),
+        ..Table::new(&["name", "kind", "digest", "at"])
+    };
+    for image in view.spec.images.iter().take(IMAGES) {
+        let digest = match image.digest.as_str() {
+            "" => Line::new().tone(Tone::Warn, "not known"),
+            digest => Line::new().dim(short(digest)),
+        };
+        table.row([
+            Line::new().strong(&image.name),
+            Line::from(image.kind.as_str()),
+            digest,
+            Line::new().dim(&image.place),
         ]);
     }
     table
@@ -111,7 +143,7 @@ fn documents(view: &View, blocks: &mut Vec<Block>) {
         ]);
     }
     blocks.push(Block::Table(table));
-    more(shown, "document", blocks);
+    more(shown, ROWS, "document", blocks);
     if !empty.is_empty() {
         let text = format!("empty here: {}", some(&empty, EMPTY, "document"));
         blocks.push(Block::text(Line::new().dim(text)));

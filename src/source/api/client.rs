@@ -26,7 +26,7 @@ impl Password {
         Password(text.into_bytes())
     }
 
-    pub(in crate::source) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         // It was made of a string.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }

@@ -26,6 +26,8 @@ impl Clock for Paused {
 pub enum Fault {
     Fail,
     NotAsPlanned,
+    /// The same, and it is not about one host alone.
+    Common,
     CannotTell,
     /// The first so many attempts fail for a while.
     Temporary(u32),
@@ -355,6 +357,7 @@ impl Executor for World {
                 status: Some(1),
                 stderr: vec!["it broke".to_owned()],
                 untouched: false,
+                common: false,
             };
             match attempt.end {
                 None => ActionEnd::Done(outputs(call)),
@@ -365,6 +368,10 @@ impl Executor for World {
                 }
                 Some(Fault::Temporary(_)) => ActionEnd::Temporary(reason("not now")),
                 Some(Fault::NotAsPlanned) => ActionEnd::NotAsPlanned(reason("another cluster")),
+                Some(Fault::Common) => ActionEnd::NotAsPlanned(Reason {
+                    common: true,
+                    ..reason("another cluster")
+                }),
                 Some(Fault::CannotTell) => ActionEnd::CannotTell(reason("the probe broke")),
                 Some(_) => ActionEnd::Failed(reason("it broke")),
             }

@@ -146,6 +146,7 @@ pub fn plan(size: Size) -> Plan {
             url: "https://get.example.com/k0s-v1.32.11".into(),
             digest: sha("k0s"),
         }],
+        images: Vec::new(),
         documents: vec![
             Document {
                 name: "k0s.yaml".into(),

@@ -79,6 +79,7 @@ impl Executor for Play {
                     "join failed\u{202e}\u{1b}".to_owned(),
                 ],
                 untouched: false,
+                common: false,
             };
             match fault {
                 Some(Fault::Fail) => ActionEnd::Failed(reason("the node did not become Ready")),
