@@ -1,5 +1,6 @@
 # Keeps Docker from starting the containers of MKE 3 by itself. The policies, and which of them ran, are recorded; on the
-# way back they are restored and started.
+# way back they are restored and started. etcd is pinned when it is stopped: until then a manager that restarts has to
+# come back as a member.
 . lib/base.sh
 . lib/docker.sh
 
@@ -7,6 +8,8 @@ policies=$MKECTL_WORK/policies
 
 not_a_task='{{if not (index .Config.Labels "com.docker.swarm.task.id")}}'
 about='{{.Name}} {{.HostConfig.RestartPolicy.Name}}:{{.HostConfig.RestartPolicy.MaximumRetryCount}} {{.State.Running}}'
+
+unpinned=ucp-kv
 
 # FILE: containers of MKE 3, "NAME POLICY:ATTEMPTS RUNNING". Not those of the swarm, which starts its tasks itself.
 list() {
@@ -25,6 +28,7 @@ probe() {
     list "$MKECTL_WORK/now"
     pinned=0 loose=0
     while read -r name policy _; do
+        [ "$name" != "$unpinned" ] || continue
         case $policy in
         no:* | :*) pinned=$((pinned + 1)) ;;
         *) loose=$((loose + 1)) one=$name ;;
@@ -46,6 +50,7 @@ run() {
     hand_on policies
     names=
     while read -r name _; do
+        [ "$name" != "$unpinned" ] || continue
         look_at_container "$name"
         [ "$running" = absent ] || names="$names $name"
     done <"$policies"

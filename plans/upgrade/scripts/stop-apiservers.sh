@@ -20,7 +20,11 @@ probe() {
     # Where Docker is held, nothing of it runs.
     docker_runs || is_done
     count
-    [ "$up" -gt 0 ] || is_done
+    if [ "$up" -eq 0 ]; then
+        # A restart of the host may have stopped them, and then the way back would not know that it has to start them.
+        [ -e "$MKECTL_WORK/began" ] || not_done "they do not run, and were not stopped by this plan"
+        is_done
+    fi
     [ "$down" -eq 0 ] || partly_done "$down of them are stopped, $up run"
     not_done "the control plane of MKE 3 runs"
 }

@@ -10,7 +10,11 @@ probe() {
     look_at_container ucp-kv
     case $running in
     true) not_done "etcd of MKE 3 runs" ;;
-    false) is_done ;;
+    false)
+        # A restart of the host may have stopped it, and then nothing keeps Docker from starting it.
+        [ -e "$MKECTL_WORK/began" ] || not_done "etcd of MKE 3 does not run, and was not stopped by this plan"
+        is_done
+        ;;
     *) cannot_tell "there is no container ucp-kv" ;;
     esac
 }
@@ -21,7 +25,13 @@ run() {
     # shellcheck disable=SC2153
     [ "$keys_hash" = "$KEYS_HASH" ] || unplanned "keys or settings of the API server differ between this manager and the" \
         "lead: compare what the arguments of ucp-kube-apiserver name on both ($(key_names))"
-    : >"$MKECTL_WORK/began" || fail "cannot write $MKECTL_WORK/began"
+    if [ ! -s "$MKECTL_WORK/began" ]; then
+        # The policy that it gets back.
+        docker inspect --type container --format '{{.HostConfig.RestartPolicy.Name}}:{{.HostConfig.RestartPolicy.MaximumRetryCount}}' ucp-kv \
+            >"$MKECTL_WORK/policy" || fail "cannot look at ucp-kv"
+        mv -f "$MKECTL_WORK/policy" "$MKECTL_WORK/began" || fail "cannot write $MKECTL_WORK/began"
+    fi
+    docker update --restart=no ucp-kv || fail "cannot change the restart policy of ucp-kv"
     look_at_container ucp-kv
     case $running in
     true) docker stop -t 60 ucp-kv || fail "cannot stop ucp-kv" ;;
@@ -37,6 +47,12 @@ run() {
 undo() {
     [ -e "$MKECTL_WORK/began" ] || return 0
     need_docker
+    read -r policy <"$MKECTL_WORK/began" || fail "cannot read $MKECTL_WORK/began"
+    case $policy in
+    :0) policy=no ;;
+    *:0) policy=${policy%:0} ;;
+    esac
+    docker update "--restart=$policy" ucp-kv || fail "cannot restore the restart policy of ucp-kv"
     look_at_container ucp-kv
     case $running in
     # Alone it has no quorum; final-snapshot.sh waits for the others.

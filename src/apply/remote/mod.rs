@@ -19,7 +19,7 @@ use super::runner::{
     Settings, Task, Token, Verb, Verdict,
 };
 use super::secret::Secret;
-use crate::model::{Effect, Host, OutputKind, SECRET_PLACEHOLDER, Spec, UndoKind};
+use crate::model::{Cancel, Effect, Host, OutputKind, SECRET_PLACEHOLDER, Spec, UndoKind};
 use crate::ssh::pool::Pool;
 use carry::{hex, sha256};
 use host::Hosts;
@@ -734,15 +734,27 @@ impl Executor for Remote {
 
     fn cancel<'a>(&'a self, call: &'a ActionCall) -> Fut<'a, ()> {
         Box::pin(async move {
-            let attempt = {
+            let current = {
                 let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
                 current.get(call.id()).cloned()
             };
-            if let (Some(attempt), Some(host)) = (attempt, call.at())
+            // What an earlier run started is known by its number alone: that process may be gone.
+            let attempt = current.unwrap_or_else(|| Attempt {
+                action: ActionName::new(&call.host().id, &call.step().id),
+                verb: match call.verb {
+                    Way::Run => Verb::Run,
+                    Way::Undo => Verb::Undo,
+                },
+                number: call.attempt,
+            });
+            if let Some(host) = call.at()
                 && let Ok(runner) = self.hosts.runner(host).await
             {
                 // What became of it, the next probe says.
-                let _ = runner.cancel(&attempt, self.token).await;
+                let _ = match call.step().cancel {
+                    Cancel::Never => runner.ended(&attempt).await,
+                    _ => runner.cancel(&attempt, self.token).await,
+                };
             }
             self.note(call, None);
         })

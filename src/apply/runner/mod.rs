@@ -322,6 +322,16 @@ impl HostRunner {
             .await
     }
 
+    /// Waits until an attempt does not run, for as long as that takes. Answers with what became of it.
+    pub async fn ended(&self, attempt: &Attempt) -> Result<Report, RunnerError> {
+        loop {
+            let report = self.wait(attempt, POLL_S).await?;
+            if report.state != AttemptState::Running {
+                return Ok(report);
+            }
+        }
+    }
+
     /// Runs an attempt to its end: prepares, starts or attaches, follows. Scripts and files were delivered before. An
     /// attempt that is known to the host is not started again, and its secrets are not sent again.
     pub async fn perform(
