@@ -14,6 +14,9 @@ use std::process::{Command, Output, Stdio};
 /// Versions of what MKE 4k 4.1.5 brings.
 const BRINGS: [&str; 4] = ["v1.32.11+k0s.0", "3.5.25", "v3.30.200", "4.1.5"];
 
+/// Set aside while no pods run, and made again afterwards.
+const WEBHOOK: &str = "/registry/validatingwebhookconfigurations/orders.shop.example";
+
 /// Hosts with an MKE 3. Whatever was started ends with it.
 struct Cluster {
     dir: PathBuf,
@@ -268,6 +271,7 @@ fn a_cluster_moves_to_k0s_with_every_key_and_is_afterwards_what_it_was() {
         .objects
         .iter()
         .map(|object| format!("key /registry/{object} "))
+        .chain([format!("key {WEBHOOK} ")])
         .collect();
     for manager in cluster.hosts().iter().take(cluster.managers) {
         assert_eq!(
@@ -299,6 +303,7 @@ fn a_cluster_moves_to_k0s_with_every_key_and_is_afterwards_what_it_was() {
         .filter(|key| !now.lines().any(|line| line == **key))
         .collect();
     assert!(lost.is_empty(), "{lost:?}");
+    assert!(now.contains(WEBHOOK), "what was set aside is not back");
     for host in cluster.hosts() {
         let unit = if host.starts_with("manager") {
             "k0scontroller"
