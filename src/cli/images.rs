@@ -104,13 +104,15 @@ pub fn question(
         let word = kind.word();
         let (registry, ca, user) = of(kind);
         let Some(registry) = registry else {
+            let what = match kind {
+                Kind::Image => "an image",
+                Kind::Chart => "a chart",
+            };
             return Err(CliError::usage(
                 format!(
-                    "{path}:{}: this is {word} that no registry is given for",
+                    "{path}:{}: this is {what} that no registry is given for",
                     wanted.line
-                )
-                .replace("is image", "is an image")
-                .replace("is chart", "is a chart"),
+                ),
                 format!(
                     "add --{word}-registry, or leave the list out to make a plan without looking images up"
                 ),
