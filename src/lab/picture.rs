@@ -2,7 +2,7 @@
 //! nature, such as ids, times and what pods are called after a restart.
 
 use super::error::LabError;
-use super::model::kube;
+use super::model::{Container, etcd, kube};
 use super::{Change, Lab};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,7 +10,8 @@ use std::fmt;
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// Containers by host, name, image, whether they run and when they start again.
+    /// Containers by host, name, image, whether they run and when they start again; those of pods while MKE 3 has an API
+    /// server.
     Containers,
     /// Services of the swarm by name, image, number and placement.
     Services,
@@ -117,6 +118,13 @@ impl Picture {
             files(lab, host, &mut lines)?;
         }
         let state = lab.state();
+        // A host that restarts while there is no API server has no pods: its kubelet has nobody to ask which. What is there
+        // of them then says nothing about the upgrade.
+        let tended = state
+            .hosts
+            .values()
+            .filter_map(|host| host.containers.get(etcd::API))
+            .any(Container::is_running);
         for known in state.hosts.values() {
             let host = &known.name;
             for one in known.containers.values() {
@@ -124,7 +132,7 @@ impl Picture {
                 // Containers of pods are made anew, and what has ended may have been removed. A task that starts again is
                 // another one of the same service.
                 let name = match one.is_pod() {
-                    true if !one.is_running() => continue,
+                    true if !one.is_running() || !tended => continue,
                     true => one.name.rsplit_once('_').map_or("", |(name, _)| name),
                     false if one.labels.contains_key("com.docker.swarm.task.id") => {
                         one.name.rsplit_once('.').map_or("", |(name, _)| name)

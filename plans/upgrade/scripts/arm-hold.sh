@@ -1,6 +1,6 @@
-# Lays ready a condition for the start of Docker: while /var/lib/mkectl/hold is there, neither systemd nor a reboot nor a
-# docker command starts it. On the way back it takes the condition away and starts Docker and what ran beside MKE 3; a
-# manager waits for the leader of the swarm.
+# Lays ready a condition for the start of Docker and of MKE's shim between it and the kubelet: while /var/lib/mkectl/hold is
+# there, neither systemd nor a reboot nor a docker command starts them. On the way back it takes the condition away and starts
+# them and what ran beside MKE 3; a manager waits for the leader of the swarm.
 . lib/base.sh
 . lib/docker.sh
 
@@ -9,12 +9,10 @@ beside=$MKECTL_WORK/beside
 
 condition() { printf '[Unit]\nConditionPathExists=!%s\n' "$hold"; }
 
-# UNIT: its drop-in in $drop_in.
-name_drop_in() { drop_in=/etc/systemd/system/$1.d/$drop_in_name; }
-
 probe() {
-    laid=0 missing=0
-    for unit in docker.service docker.socket; do
+    laid=0 missing=
+    held_units
+    for unit in $held; do
         name_drop_in "$unit"
         if [ -f "$drop_in" ] && [ "$(cat "$drop_in")" = "$(condition)" ]; then
             laid=$((laid + 1))
@@ -23,11 +21,11 @@ probe() {
             *) partly_done "systemd has not read $drop_in" ;;
             esac
         else
-            missing=$((missing + 1))
+            missing=$unit
         fi
     done
-    [ "$missing" -gt 0 ] || is_done
-    [ "$laid" -eq 0 ] || partly_done "only one of docker.service and docker.socket has the condition"
+    [ -n "$missing" ] || is_done
+    [ "$laid" -eq 0 ] || partly_done "$missing does not have the condition yet"
     if [ -e "$MKECTL_WORK/armed" ] && ! docker_runs; then
         partly_done "the condition is gone, but Docker was not started again"
     fi
@@ -37,7 +35,8 @@ probe() {
 
 run() {
     : >"$MKECTL_WORK/armed" || fail "cannot write $MKECTL_WORK/armed"
-    for unit in docker.service docker.socket; do
+    held_units
+    for unit in $held; do
         name_drop_in "$unit"
         condition | replace "$drop_in" 644
     done
@@ -59,18 +58,19 @@ undo() {
     if [ ! -e "$MKECTL_WORK/armed" ]; then return 0; fi
     if [ -s "$hold" ]; then replace "$beside" 600 <"$hold"; fi
     rm -f "$hold" || fail "cannot remove $hold"
-    for unit in docker.service docker.socket; do
+    held_units
+    for unit in $held; do
         name_drop_in "$unit"
         rm -f "$drop_in" || fail "cannot remove $drop_in"
         # Others may have drop-ins there.
         rmdir "${drop_in%/*}" 2>/dev/null
     done
     systemctl daemon-reload || fail "systemd cannot read its units again"
-    # A socket that was asked while Docker was held has failed, and stays so.
-    systemctl reset-failed docker.socket docker.service 2>/dev/null
+    # A socket that was asked while it was held has failed, and stays so.
+    # shellcheck disable=SC2086
+    systemctl reset-failed $held 2>/dev/null
     systemctl start docker.socket docker.service || later "Docker does not start; see journalctl -u docker"
     wait_for "Docker to answer" docker_answers
-    known_cri_units
     for unit in $known; do
         systemctl start "$unit" || later "$unit does not start; see journalctl -u $unit"
     done

@@ -3,8 +3,6 @@
 . lib/base.sh
 . lib/docker.sh
 
-units="docker.socket docker.service"
-
 # What Docker's start does to the policy of FORWARD is taken back: "TOOL POLICY" lines.
 policies=$MKECTL_WORK/forward
 
@@ -22,15 +20,14 @@ look() {
     while read -r volume; do
         [ -z "$volume" ] || [ ! -e "$DOCKER_ROOT/volumes/$volume" ] || wrong="the volume $volume is there"
     done <"$VOLUMES"
-    known_cri_units
-    for unit in $units $known; do
+    held_units
+    for unit in $held; do
         ! unit_active "$unit" || wrong="$unit runs"
         disabled "$unit" || wrong="$unit starts with the host"
+        name_drop_in "$unit"
+        [ ! -e "$drop_in" ] || wrong="$unit has the condition of a held Docker"
     done
     [ ! -e "$hold" ] || wrong="$hold is there"
-    for unit in docker.service docker.socket; do
-        [ ! -e "/etc/systemd/system/$unit.d/$drop_in_name" ] || wrong="$unit has the condition of a held Docker"
-    done
 }
 
 probe() {
@@ -90,15 +87,16 @@ run() {
         grep -qxF -- "$volume" "$MKECTL_WORK/volumes" || continue
         docker volume rm "$volume" || fail "cannot remove the volume $volume"
     done <"$VOLUMES"
-    known_cri_units
-    for unit in $known $units; do
+    held_units
+    for unit in $held; do
         systemctl disable "$unit" || fail "cannot disable $unit"
         systemctl stop "$unit" || fail "cannot stop $unit"
     done
     restore_policies
-    for unit in docker.service docker.socket; do
-        rm -f "/etc/systemd/system/$unit.d/$drop_in_name" || fail "cannot remove the condition of $unit"
-        rmdir "/etc/systemd/system/$unit.d" 2>/dev/null
+    for unit in $held; do
+        name_drop_in "$unit"
+        rm -f "$drop_in" || fail "cannot remove the condition of $unit"
+        rmdir "${drop_in%/*}" 2>/dev/null
     done
     systemctl daemon-reload || fail "systemd cannot read its units again"
     say "Docker is stopped and disabled, its data stays; start it with: systemctl enable --now docker"

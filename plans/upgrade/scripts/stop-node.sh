@@ -80,8 +80,8 @@ $file"; fi
 look() {
     wrong=
     [ -e "$hold" ] || wrong="Docker is not held"
-    known_cri_units
-    for unit in docker.service docker.socket $known; do
+    held_units
+    for unit in $held; do
         ! unit_active "$unit" || wrong="$unit runs"
     done
     # What k0s has made since is not looked at.
@@ -235,8 +235,9 @@ drop_namespaces() {
 # ------------------------------------------------------------------------------------------------------------ verbs
 
 run() {
-    for unit in docker.service docker.socket; do
-        case $(systemctl show -p DropInPaths --value $unit) in
+    held_units
+    for unit in $held; do
+        case $(systemctl show -p DropInPaths --value "$unit") in
         *"/$unit.d/$drop_in_name"*) ;;
         *) unplanned "nothing would keep $unit from coming back: its $drop_in_name is gone" ;;
         esac
@@ -251,8 +252,7 @@ run() {
         [ -e "$hold" ] || replace "$hold" 600 </dev/null
         unmount_all
     fi
-    known_cri_units
-    for unit in $known docker.socket docker.service; do
+    for unit in $held; do
         systemctl stop "$unit" || fail "cannot stop $unit"
     done
     list_leftovers

@@ -1,7 +1,7 @@
 //! Who may run a plan, with real processes: from several homes, frozen and woken, locked out and let in.
 
 use super::{Desk, HOSTS, text};
-use mkectl::plan::digest::digest;
+use mkectl::plan::digest::{digest, digest_bytes};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -241,4 +241,60 @@ fn a_manager_that_comes_back_gets_the_whole_journal_and_another_home_goes_back()
         said.contains("ended: nothing is left to do") && said.contains("nobody holds this cluster"),
         "{said}"
     );
+}
+
+/// What the lost run started is a script of minutes, which nobody watches over any more. It ends before its undo begins:
+/// beside each other they would work against each other.
+#[test]
+fn what_a_lost_run_left_running_is_stopped_before_it_is_undone() {
+    const LONG: &str = "sleep 1000017";
+    let desk = Desk::new();
+    let mut spec = desk.spec.clone();
+    let step = spec
+        .steps
+        .iter_mut()
+        .find(|step| step.id == "stage-config")
+        .unwrap();
+    let known = step.script_digest.as_deref().unwrap();
+    let script = format!("[ \"$1\" != run ] || {LONG}\n{}", spec.scripts[known]);
+    let digest = digest_bytes(&script);
+    step.script_digest = Some(digest.clone());
+    spec.scripts.insert(digest, script);
+    let plan = desk.save("plan.json", &spec);
+    let look = format!(
+        "for line in /proc/[0-9]*/cmdline; do [ \"$(tr '\\0' ' ' <$line)\" != '{LONG} ' ] || echo there; done"
+    );
+    let sleeping = || {
+        let there = HOSTS.iter().filter(|host| {
+            let entry = desk.stage.lab.entry(host).unwrap();
+            let output = entry.command(["sh", "-c", &look]).output().unwrap();
+            !output.stdout.is_empty()
+        });
+        there.count()
+    };
+    let mut run = desk.begin("home", &plan, &[]);
+    eventually("script on every host", || sleeping() == HOSTS.len());
+    // `kill` is SIGKILL.
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert_eq!(
+        sleeping(),
+        HOSTS.len(),
+        "scripts outlive the run that started them"
+    );
+
+    let elsewhere = desk.path("elsewhere").to_string_lossy().into_owned();
+    let words = ["--yes", "--lease-seconds", LEASE, "--state-dir", &elsewhere];
+    let mut back = desk.other("rollback", &plan, &words);
+    for _ in 0..30 {
+        // The lease of the lost run has its time.
+        if back.status.code() != Some(9) {
+            break;
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        back = desk.other("rollback", &plan, &words);
+    }
+    let said = text(&back.stderr);
+    assert_eq!(back.status.code(), Some(13), "{said}");
+    assert_eq!(sleeping(), 0, "{said}");
 }

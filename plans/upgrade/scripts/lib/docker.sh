@@ -25,6 +25,16 @@ known_cri_units() {
     done
 }
 
+# UNIT: the drop-in that keeps it from starting, in $drop_in.
+name_drop_in() { drop_in=/etc/systemd/system/$1.d/$drop_in_name; }
+
+# All that would come back with the host and serve MKE 3 beside k0s, in the order in which it is stopped: $held. The shim
+# runs without Docker too, so it has the condition as well.
+held_units() {
+    known_cri_units
+    held="$known docker.socket docker.service"
+}
+
 # NAME: whether this container runs; fails when Docker cannot tell. $running is true, false or absent.
 look_at_container() {
     if running=$(docker inspect --type container --format '{{.State.Running}}' "$1" 2>"$MKECTL_WORK/inspect.err"); then
