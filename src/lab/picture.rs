@@ -10,8 +10,7 @@ use std::fmt;
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// Containers by host, name, image, whether they run and when they start again; those of pods while MKE 3 has an API
-    /// server.
+    /// Containers by host, name, image, whether they run and when they start again.
     Containers,
     /// Services of the swarm by name, image, number and placement.
     Services,
@@ -57,6 +56,8 @@ impl fmt::Display for Class {
 /// A cluster at some moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
+    /// Whether MKE 3 has an API server, which tells kubelets what pods they have.
+    tended: bool,
     lines: BTreeMap<(Class, String), String>,
 }
 
@@ -92,6 +93,9 @@ const FREE: &[&str] = &[
     "/usr/local/sbin",
 ];
 
+/// Between whether a container runs and its policy.
+const RESTART: &str = ", restart ";
+
 /// What is added to names that were moved aside.
 const ASIDE: &str = ".mkectl-";
 
@@ -118,8 +122,6 @@ impl Picture {
             files(lab, host, &mut lines)?;
         }
         let state = lab.state();
-        // A host that restarts while there is no API server has no pods: its kubelet has nobody to ask which. What is there
-        // of them then says nothing about the upgrade.
         let tended = state
             .hosts
             .values()
@@ -132,7 +134,7 @@ impl Picture {
                 // Containers of pods are made anew, and what has ended may have been removed. A task that starts again is
                 // another one of the same service.
                 let name = match one.is_pod() {
-                    true if !one.is_running() || !tended => continue,
+                    true if !one.is_running() => continue,
                     true => one.name.rsplit_once('_').map_or("", |(name, _)| name),
                     false if one.labels.contains_key("com.docker.swarm.task.id") => {
                         one.name.rsplit_once('.').map_or("", |(name, _)| name)
@@ -141,7 +143,7 @@ impl Picture {
                 };
                 lines.insert(
                     (Class::Containers, format!("{host} {name}")),
-                    format!("{} {runs}, restart {}", one.image, one.restart.name),
+                    format!("{} {runs}{RESTART}{}", one.image, one.restart.name),
                 );
             }
             for unit in known.units.values() {
@@ -183,7 +185,29 @@ impl Picture {
                 format!("{} at revision {}", &value[..12], entry.modified),
             );
         }
-        Ok(Picture { lines })
+        Ok(Picture { tended, lines })
+    }
+
+    /// Whether a restart of a host explains that something is not as it is here: while there is no API server, containers that
+    /// do not start by themselves stay as the restart left them, and pods' are gone. Nothing waits for them: they are to be
+    /// stopped next, and the way back starts them.
+    pub fn explains(&self, found: &Difference) -> bool {
+        const PINNED: &str = "no";
+        let split = |side: &Option<String>| {
+            let (about, policy) = side.as_ref()?.rsplit_once(RESTART)?;
+            Some((about.to_owned(), policy == PINNED))
+        };
+        let Some((before, true)) = split(&found.before) else {
+            return false;
+        };
+        let Some(image) = before.strip_suffix(" running") else {
+            return false;
+        };
+        let stopped = match split(&found.after) {
+            Some((after, pinned)) => pinned && after.strip_suffix(" stopped") == Some(image),
+            None => found.after.is_none(),
+        };
+        found.class == Class::Containers && !self.tended && stopped
     }
 
     /// How many things of a class there are.
@@ -252,4 +276,50 @@ fn holds_only_aside(changes: &[Change], path: &str) -> bool {
         .filter(|other| other.path.starts_with(&below))
         .peekable();
     held.peek().is_some() && held.all(|other| other.path.contains(ASIDE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn other(before: &str, after: Option<&str>) -> Difference {
+        Difference {
+            class: Class::Containers,
+            name: "a".to_owned(),
+            before: Some(before.to_owned()),
+            after: after.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_restart_explains_what_it_stopped_and_nothing_else() {
+        let untended = Picture {
+            tended: false,
+            lines: BTreeMap::new(),
+        };
+        let tended = Picture {
+            tended: true,
+            ..untended.clone()
+        };
+        for stopped in [
+            other("i:1 running, restart no", Some("i:1 stopped, restart no")),
+            other("i:1 running, restart no", None),
+        ] {
+            assert!(untended.explains(&stopped), "{stopped}");
+            assert!(!tended.explains(&stopped), "{stopped}");
+        }
+        for else_ in [
+            other("i:1 stopped, restart no", Some("i:1 running, restart no")),
+            other("i:1 running, restart always", Some("i:1 stopped, restart always")),
+            other("i:1 running, restart no", Some("i:2 stopped, restart no")),
+            other("i:1 running, restart always", None),
+        ] {
+            assert!(!untended.explains(&else_), "{else_}");
+        }
+        let unit = Difference {
+            class: Class::Units,
+            ..other("i:1 running, restart no", None)
+        };
+        assert!(!untended.explains(&unit));
+    }
 }

@@ -214,7 +214,12 @@ impl Matrix<'_> {
         let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
         for row in &mut rows {
             if let (Some(picture), Some(end)) = (row.picture.take(), ends.get(&row.stage)) {
-                let found = end.differences(&picture);
+                let mut found = end.differences(&picture);
+                let all = found.len();
+                found.retain(|one| row.kind != FaultKind::Reboot || !end.explains(one));
+                if found.len() < all {
+                    row.how.push_str(", with what the restart ended");
+                }
                 row.wrong.extend(found.iter().map(ToString::to_string));
             }
         }
@@ -683,7 +688,9 @@ that of the programs that ask `date`; seconds are those of the machine that made
 is at the end.\n\n\
 *Rolled back, as before*: containers, services, nodes, volumes, files, units and the keys of etcd (key, value, revision, less\n\
 the prefixes in `plans/upgrade/mke3-objects.yaml`) are what they were before the run. *Went on*: the run came to the end of\n\
-the stage, and the cluster is what it is there after an undisturbed run. *Paused, went on when resumed*: the policy does not\n\
-choose by itself to lose what users wrote; `apply --resume` came to the end of the stage. *Left to a person*: a host that is\n\
-not there, or an action that must not be interrupted; then the host is back, and `rollback` does the rest. On the way back:\n\
-the stage of the action has ended, everything is undone, and the fault comes while this action is.\n\n";
+the stage, and the cluster is what it is there after an undisturbed run. *With what the restart ended*: but for containers\n\
+of MKE 3 and of pods that nobody starts again on that host while there is no API server; they were to be stopped next, and\n\
+the way back starts them. *Paused, went on when resumed*: the policy does not choose by itself to lose what users wrote;\n\
+`apply --resume` came to the end of the stage. *Left to a person*: a host that is not there, or an action that must not be\n\
+interrupted; then the host is back, and `rollback` does the rest. On the way back: the stage of the action has ended,\n\
+everything is undone, and the fault comes while this action is.\n\n";
