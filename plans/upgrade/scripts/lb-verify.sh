@@ -6,7 +6,7 @@
 probe() { not_done "this only looks"; }
 
 run() {
-    for port in 6443 9443 8132; do
+    for port in $PORTS; do
         wait_for "port $port of the load balancer $balancer to lead to k0s (its health checks must look at port 6443 and not at 443 or /_ping)" \
             leads
     done

@@ -4,7 +4,7 @@ use crate::apply::Fut;
 use crate::apply::call::{ActionCall, ActionEnd, Executor, Reason, Verb};
 use crate::cli::Env;
 use crate::cli::log::Level;
-use crate::model::{Role, Spec};
+use crate::model::{ParamSource, Role, Spec, Step};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,9 @@ const LIMIT: Duration = Duration::from_secs(600);
 
 /// The script that waits for the load balancer.
 const BEFORE: &str = "lb-verify.sh";
+
+/// Its parameter with the ports that it waits for.
+const PORTS: &str = "PORTS";
 
 /// Lines of its output that are shown when it fails.
 const TAIL: usize = 12;
@@ -44,7 +47,12 @@ impl Hook {
     /// # Errors
     ///
     /// One sentence, and the last lines of what it printed.
-    async fn run(&self, spec: &Spec) -> Result<Vec<String>, Reason> {
+    async fn run(&self, spec: &Spec, step: &Step) -> Result<Vec<String>, Reason> {
+        let ports = match step.params.get(PORTS) {
+            Some(ParamSource::Literal(ports)) => ports.as_str(),
+            // A plan whose script knows them by itself.
+            _ => "",
+        };
         let managers: Vec<&str> = spec
             .hosts
             .iter()
@@ -60,7 +68,7 @@ impl Hook {
             .args(["-c", &self.command])
             .env("MKECTL_EXTERNAL_ADDRESS", &spec.cluster.external_address)
             .env("MKECTL_MANAGERS", managers.join(" "))
-            .env("MKECTL_PORTS", "6443 9443 8132")
+            .env("MKECTL_PORTS", ports)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -151,7 +159,7 @@ impl Executor for Hooked {
                             call.spec().cluster.external_address
                         ),
                     );
-                    match self.hook.run(call.spec()).await {
+                    match self.hook.run(call.spec(), call.step()).await {
                         Ok(lines) => {
                             for line in lines {
                                 self.env.log(Level::Info, &format!("[lb-hook] {line}"));
@@ -186,6 +194,14 @@ mod tests {
         serde_json::from_value(spec).unwrap()
     }
 
+    fn step(spec: &Spec) -> &Step {
+        let found = spec
+            .steps
+            .iter()
+            .find(|step| step.script.as_deref() == Some(BEFORE));
+        found.unwrap()
+    }
+
     fn hook(command: &str, limit: u64) -> Hook {
         Hook {
             limit: Duration::from_secs(limit),
@@ -201,7 +217,7 @@ mod tests {
             "echo \"$MKECTL_EXTERNAL_ADDRESS|$MKECTL_PORTS|$MKECTL_MANAGERS\"",
             20,
         )
-        .run(&spec)
+        .run(&spec, step(&spec))
         .await
         .unwrap();
         assert_eq!(said, ["$(touch /tmp/never)|6443 9443 8132|172.31.0.10"]);
@@ -211,7 +227,7 @@ mod tests {
     async fn what_fails_or_hangs_says_so() {
         let spec = spec();
         let reason = hook("echo no such pool >&2; exit 3", 20)
-            .run(&spec)
+            .run(&spec, step(&spec))
             .await
             .unwrap_err();
         assert_eq!(
@@ -222,7 +238,10 @@ mod tests {
             (reason.status, reason.stderr),
             (Some(3), vec!["no such pool".to_owned()])
         );
-        let reason = hook("sleep 30 & wait", 1).run(&spec).await.unwrap_err();
+        let reason = hook("sleep 30 & wait", 1)
+            .run(&spec, step(&spec))
+            .await
+            .unwrap_err();
         assert!(reason.message.contains("more than 1 seconds"), "{reason}");
     }
 }
