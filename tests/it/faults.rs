@@ -131,7 +131,6 @@ fn minimal(words: &[&str]) -> Output {
 
 /// Some of the cases, from all stages; the whole is `.ci/reliability`.
 #[test]
-#[ignore = "minutes on two cores, because some cases wait: cargo test --test it faults:: -- --ignored"]
 fn a_sample_of_all_faults_ends_as_it_should() {
     let output = minimal(&["--all-faults", "--sample", "10", "--seed", "7"]);
     let table = String::from_utf8_lossy(&output.stdout);
