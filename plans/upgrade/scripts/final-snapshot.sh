@@ -99,6 +99,8 @@ probe() {
 run() {
     need_docker
     rm -f "$MKECTL_WORK/hash"
+    # The cluster is down meanwhile. Saving many gigabytes may take its time; a member that is dead does not come back by it.
+    wait_at_most 180
     wait_for "all members of etcd to come to rest" at_rest
     wait_for "all members of etcd to hold the same" same_hash
     kv snapshot save "$inside" || later "etcd could not save a snapshot; is the disk full?"

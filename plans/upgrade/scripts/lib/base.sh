@@ -61,6 +61,12 @@ wait_for() {
     done
 }
 
+# SECONDS: from now on waits end by then, where the action itself may last longer.
+wait_at_most() {
+    _soon=$(($(date +%s) + $1))
+    [ "$_soon" -ge "$_give_up" ] || _give_up=$_soon
+}
+
 # PATH MODE: standard input becomes the file, whole or not at all.
 replace() {
     mkdir -p "${1%/*}" || fail "cannot make ${1%/*}"
