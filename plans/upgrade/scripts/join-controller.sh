@@ -30,7 +30,7 @@ run() {
         place_token
         install_k0s controller --enable-worker=true --config=/etc/k0s/k0s.yaml --token-file=/etc/k0s/k0stoken
         own_carried
-        systemctl start k0scontroller || fail "systemd cannot start k0scontroller; see journalctl -u k0scontroller"
+        start_k0s k0scontroller 2379 2380 6443 8132 9443 10250
     fi
     wait_for "the API server of this host and its etcd member" api_ready
     right_ca "$DATA_DIR/pki/ca.crt"

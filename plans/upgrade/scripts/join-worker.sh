@@ -22,7 +22,7 @@ run() {
     if ! systemctl is-active --quiet k0sworker; then
         place_token
         install_k0s worker --token-file=/etc/k0s/k0stoken
-        systemctl start k0sworker || fail "systemd cannot start k0sworker; see journalctl -u k0sworker"
+        start_k0s k0sworker 10250
     fi
     wait_for "the kubelet to be let in" joined
     wait_for "the kubelet of this k0s on $NODE_NAME" node_registered

@@ -20,7 +20,7 @@ run() {
     if ! systemctl is-active --quiet k0scontroller; then
         install_k0s controller --enable-worker=true --config=/etc/k0s/k0s.yaml
         own_carried
-        systemctl start k0scontroller || fail "systemd cannot start k0scontroller; see journalctl -u k0scontroller"
+        start_k0s k0scontroller 2379 2380 6443 8132 9443 10250
     fi
     wait_for "the API server" api_ready
     wait_for "the kubelet of this k0s on $NODE_NAME" node_registered

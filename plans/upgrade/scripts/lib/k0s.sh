@@ -338,12 +338,32 @@ remove_links() {
     done <"$MKECTL_WORK/links"
 }
 
+# PORT: whether something listens on it.
+port_used() {
+    _hex=$(printf ':%04X' "$1")
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v hex="$_hex" '
+        $4 == "0A" && substr($2, length($2) - 4) == hex { used = 1 }
+        END { exit !used }'
+}
+
 # PORT...: nothing listens on them.
 ports_free() {
     for _port; do
-        _hex=$(printf ':%04X' "$_port")
-        cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v hex="$_hex" '
-            $4 == "0A" && substr($2, length($2) - 4) == hex { used = 1 }
-            END { exit used }' || fail "something still listens on port $_port of this host"
+        ! port_used "$_port" || fail "something still listens on port $_port of this host"
     done
+}
+
+# UNIT PORT...: starts it once the ports are free that it needs, which it has a minute for. k0s would try for ever to start
+# what cannot listen, and say so in its journal alone.
+start_k0s() {
+    _unit=$1 _until=$(($(date +%s) + 60))
+    shift
+    for _port; do
+        while port_used "$_port"; do
+            [ "$(date +%s)" -lt "$_until" ] ||
+                fail "something of this host listens on port $_port, which k0s needs (see ss -ltnp): stop it"
+            sleep "$MKECTL_POLL"
+        done
+    done
+    systemctl start "$_unit" || fail "systemd cannot start $_unit; see journalctl -u $_unit"
 }

@@ -224,10 +224,15 @@ def controller(data, flags, address, etcdctl):
     tls = ["--cert-file", f"{pki}/etcd/server.crt", "--key-file", f"{pki}/etcd/server.key", "--trusted-ca-file", f"{pki}/etcd/ca.crt",
            "--client-cert-auth", "--peer-cert-file", f"{pki}/etcd/server.crt", "--peer-key-file", f"{pki}/etcd/server.key",
            "--peer-trusted-ca-file", f"{pki}/etcd/ca.crt", "--peer-client-cert-auth"]
-    start("etcd", "--name", name, "--data-dir", f"{data}/etcd", "--listen-client-urls", "https://0.0.0.0:2379", "--advertise-client-urls",
+    etcd = start("etcd", "--name", name, "--data-dir", f"{data}/etcd", "--listen-client-urls", "https://0.0.0.0:2379", "--advertise-client-urls",
           f"https://{address}:2379", "--listen-peer-urls", f"https://{address}:2380", "--initial-advertise-peer-urls",
           f"https://{address}:2380", "--initial-cluster", cluster, "--initial-cluster-state", state, *tls)
     for _ in range(300):
+        if etcd.poll() is not None:
+            # As k0s does with what it supervises.
+            time.sleep(5)
+            children.remove(etcd)
+            etcd = start(*etcd.args)
         if etcdctl(data, "endpoint", "health").returncode == 0:
             break
         time.sleep(0.2)
