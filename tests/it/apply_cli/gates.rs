@@ -13,7 +13,7 @@ const LOOKS: &str = "Compare facts with the plan before the stage ";
 /// Waits until the events of a run tell that an action is done.
 fn done(state: &Path, action: &str) {
     let wanted = format!("\"action\":\"{action}\"");
-    let until = Instant::now() + Duration::from_secs(120);
+    let until = Instant::now() + Duration::from_secs(900);
     while Instant::now() < until {
         for entry in fs::read_dir(state).into_iter().flatten().flatten() {
             let told = fs::read_to_string(entry.path().join("events.jsonl")).unwrap_or_default();
