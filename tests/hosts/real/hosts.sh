@@ -253,10 +253,12 @@ within() {
 
 answers() { lan timeout 2 bash -c "exec 3<>/dev/tcp/$(address "$1")/22"; }
 
+reachable() { within 120 "sshd on $1: $(cat "$dir/hosts/$1/init.log")" answers "$1"; }
+
 ready() {
     local host
     for host; do
-        within 120 "sshd on $host: $(cat "$dir/hosts/$host/init.log")" answers "$host"
+        reachable "$host"
         within 120 "Docker on $host" in_host "$host" docker info
     done
 }
@@ -385,7 +387,8 @@ up)
 exec) in_host "$@" ;;
 lan) exec ip netns exec "$tag-lan" "$@" ;;
 crash) kill_host "$1" ;;
-boot) boot "$1" && ready "$1" ;;
+# Whether Docker starts is up to the plan that runs there.
+boot) boot "$1" && reachable "$1" ;;
 freeze) echo 1 >"$(cgroups)/$tag/$1/cgroup.freeze" ;;
 thaw) echo 0 >"$(cgroups)/$tag/$1/cgroup.freeze" ;;
 link) ip -n "$tag-lan" link set "v-$1" "$2" ;;
