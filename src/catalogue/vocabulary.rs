@@ -17,6 +17,14 @@ pub const CONDITIONS: Names = &[
 /// Named values of params; text that the plan builder works out from the cluster, the release and the configuration.
 pub const VALUES: Names = &[
     (
+        "balancer-new-ports",
+        "those of `balancer-ports` that nothing listens on under MKE 3",
+    ),
+    (
+        "balancer-ports",
+        "ports that the load balancer passes to the managers, of `ports.yaml`, separated by spaces",
+    ),
+    (
         "cluster-dns-address",
         "address of the cluster DNS service that k0s derives from the service CIDR",
     ),

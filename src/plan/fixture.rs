@@ -1,7 +1,8 @@
 //! A cluster made by hand, for unit tests.
 
 use super::situation::{HostView, Situation};
-use crate::catalogue::{Release, vocabulary};
+use crate::catalogue::{Bundle, Release, vocabulary};
+use crate::convert::ports::{BalancerPorts, PortTables};
 use crate::model::Role;
 use crate::options::Options;
 use crate::source::accounts::Accounts;
@@ -21,6 +22,7 @@ pub struct Fixture {
     pub release: Release,
     pub config: Config,
     pub accounts: Option<Accounts>,
+    pub balancer: BalancerPorts,
 }
 
 impl Fixture {
@@ -76,6 +78,9 @@ impl Fixture {
                 leaves: Vec::new(),
             },
             accounts: None,
+            balancer: PortTables::load(&Bundle::embedded())
+                .expect("the shipped ports can be read")
+                .balancer,
             ids,
         }
     }
@@ -96,6 +101,7 @@ impl Fixture {
             release: &self.release,
             config: &self.config,
             accounts: self.accounts.as_ref(),
+            balancer: &self.balancer,
             documents: names(vocabulary::DOCUMENTS),
             assets: self.release.assets.keys().cloned().collect(),
             secrets: names(vocabulary::SECRETS),

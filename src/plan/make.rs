@@ -131,7 +131,7 @@ pub fn make(inputs: &Inputs<'_>) -> Result<Made, MakeError> {
     });
     let mut graph = build(
         &tables.catalogue,
-        &situation(inputs, &config, &hosts, release, &converted),
+        &situation(inputs, tables, &config, &hosts, release, &converted),
     )?;
 
     let mut findings = converted.findings.clone();
@@ -228,6 +228,7 @@ fn release<'a>(
 
 fn situation<'a>(
     inputs: &Inputs<'a>,
+    tables: &'a Tables,
     config: &'a Config,
     hosts: &'a [JoinedHost<'a>],
     release: &'a Release,
@@ -249,6 +250,7 @@ fn situation<'a>(
         release,
         config,
         accounts: inputs.accounts.map(|accounts| accounts.value),
+        balancer: &tables.ports.balancer,
         documents: converted
             .documents
             .keys()

@@ -1,6 +1,7 @@
 //! The situation: everything that conditions, values and host fields may look at, and nothing else.
 
 use crate::catalogue::Release;
+use crate::convert::ports::BalancerPorts;
 use crate::model::Role;
 use crate::options::Options;
 use crate::source::accounts::Accounts;
@@ -37,6 +38,8 @@ pub struct Situation<'a> {
     pub config: &'a Config,
     /// Accounts, when there are any.
     pub accounts: Option<&'a Accounts>,
+    /// Ports of the load balancer.
+    pub balancer: &'a BalancerPorts,
     /// Names of the generated documents that parameters may take.
     pub documents: BTreeSet<String>,
     /// Names of the assets that parameters may take.

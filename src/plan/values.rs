@@ -20,6 +20,12 @@ pub struct Value {
 
 /// All values.
 pub static VALUES: &[Value] = &[
+    common("balancer-new-ports", |look| {
+        Ok(look.situation().balancer.unserved.clone())
+    }),
+    common("balancer-ports", |look| {
+        Ok(look.situation().balancer.passed.clone())
+    }),
     common("cluster-dns-address", cluster_dns_address),
     common("cluster-id", |look| look.fact("cluster.id")),
     common("external-host", external_host),
@@ -221,6 +227,13 @@ mod tests {
         assert_eq!(text(&fixture, "manager-addresses"), "10.0.0.1 10.0.0.2");
         fixture.facts[0].unreachable = Some("timeout".to_owned());
         assert_eq!(text(&fixture, "lead-address"), "10.0.0.2");
+    }
+
+    #[test]
+    fn ports_of_the_load_balancer_are_those_of_the_list() {
+        let fixture = Fixture::cluster(1, 0);
+        assert_eq!(text(&fixture, "balancer-ports"), "6443 9443 8132");
+        assert_eq!(text(&fixture, "balancer-new-ports"), "9443 8132");
     }
 
     #[test]

@@ -238,6 +238,8 @@ async fn ports_are_opened_listened_on_and_reached() {
         ("ANSWER", "cluster"),
         ("EXTERNAL_ADDRESS", "mke.example.com:8443"),
         ("MANAGERS", managers),
+        ("PORTS", "6443 9443 8132"),
+        ("NEW_PORTS", "9443 8132"),
         ("GATEWAY_PORT", "33001"),
     ];
     let config = |k0s: &str| {
@@ -255,6 +257,7 @@ async fn ports_are_opened_listened_on_and_reached() {
         [
             ("ANSWER", "cluster"),
             ("NODE_NAME", host),
+            ("PORTS", "9443 8132"),
             ("GATEWAY_PORT", "33001"),
         ]
     };
@@ -340,6 +343,7 @@ async fn ports_are_opened_listened_on_and_reached() {
     let taken = [
         ("ANSWER", "cluster"),
         ("NODE_NAME", "manager-01"),
+        ("PORTS", "9443 8132"),
         ("GATEWAY_PORT", "443"),
     ];
     let text = hosts.expect(78, "manager-01", "lb-listen", "run", &taken);
@@ -359,6 +363,7 @@ async fn the_load_balancer_has_to_lead_to_k0s() {
     let env = [
         ("EXTERNAL_ADDRESS", "mke.example.com"),
         ("CA", ca.as_str()),
+        ("PORTS", "6443 9443 8132"),
         ("MKECTL_DEADLINE", "3"),
     ];
     let text = hosts.expect(75, "worker-01", "lb-verify", "run", &env);

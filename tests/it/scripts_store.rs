@@ -265,6 +265,7 @@ fn objects_survive_and_others_are_left_alone() {
     stage.expect(LEAD, "mke4k", "undo", &chart, 0);
     stage.whole("mke4k", &chart);
     stage.expect(LEAD, "mke4k", "undo", &chart, 0);
+    stage.expect(LEAD, "mke4k", "probe", &chart, 11);
     stage.expect(LEAD, "mke4k", "undo", &chart, 0);
     let theirs = stage.expect(LEAD, "platform-crds", "run", &[], 78);
     assert!(theirs.contains("the namespace mke"), "{theirs}");

@@ -8,20 +8,21 @@ probe() { not_done "this only looks"; }
 run() {
     : >"$MKECTL_WORK/faults"
     for address in $MANAGERS; do
-        for port in 9443 8132 $GATEWAY_PORT; do
+        for port in $NEW_PORTS $GATEWAY_PORT; do
             wait_or_note "the manager $address does not answer on port $port: open it for the hosts of the cluster" \
                 "$address" "$port"
         done
     done
-    for port in 9443 8132; do
-        wait_or_note "the load balancer $balancer does not forward port $port to the same port of the managers: add it" \
-            "$balancer" "$port"
-        tell_unseen "$port"
+    for port in $PORTS; do
+        case " $NEW_PORTS " in
+        *" $port "*)
+            wait_or_note "the load balancer $balancer does not forward port $port to the same port of the managers: add it" \
+                "$balancer" "$port"
+            tell_unseen "$port"
+            ;;
+        *) see_served "$port" ;;
+        esac
     done
-    # The API of MKE 3, whose certificate is its own: that something speaks TLS is enough.
-    if ! curl -qsSk --noproxy '*' --max-time 10 --output /dev/null "https://$balancer:6443/" 2>"$MKECTL_WORK/error"; then
-        note "the load balancer $balancer does not forward port 6443 to the managers: $(cat "$MKECTL_WORK/error")"
-    fi
     if [ -s "$MKECTL_WORK/faults" ]; then
         cat "$MKECTL_WORK/faults" >&2
         unplanned "this host does not reach all that it will need: see the lines above"
@@ -29,6 +30,13 @@ run() {
 }
 
 verify() { :; }
+
+# PORT: of MKE 3, whose certificate is its own: that something speaks TLS is enough.
+see_served() {
+    if ! curl -qsSk --noproxy '*' --max-time 10 --output /dev/null "https://$balancer:$1/" 2>"$MKECTL_WORK/error"; then
+        note "the load balancer $balancer does not forward port $1 to the managers: $(cat "$MKECTL_WORK/error")"
+    fi
+}
 
 note() { printf '%s\n' "$1" >>"$MKECTL_WORK/faults"; }
 

@@ -22,6 +22,21 @@ ready() {
 
 defined() { ask get customresourcedefinition "$config" -o name; }
 
+# DEFINITION: k0s has it. That an API server does not answer is no answer.
+has() {
+    ask get customresourcedefinition "$1" --ignore-not-found -o name || later "cannot ask k0s for the definition $1: $seen"
+    [ -n "$seen" ]
+}
+
+# Within two minutes. After a loss of power k0s is up before its API server is.
+answers() {
+    _until=$(($(date +%s) + 120))
+    until api_ready; do
+        [ "$(date +%s)" -lt "$_until" ] || return 1
+        sleep "$MKECTL_POLL"
+    done
+}
+
 probe() {
     need_k0s
     read_chart "$CHART"
@@ -52,16 +67,21 @@ run() {
     wait_for "the components of MKE 4k" ready
 }
 
-# Definitions stay: with them every object of their kinds would go.
+# Definitions stay: with them every object of their kinds would go. A k0s that is broken does not keep the way back waiting:
+# what cannot be taken from its store goes with it.
 undo() {
     systemctl is-active --quiet k0scontroller || return 0
+    if ! answers; then
+        say "the API server of k0s does not answer ($seen): the operator of MKE 4k goes with the store of k0s"
+        return 0
+    fi
     read_chart "$CHART"
     read_name
-    if defined; then
+    if has "$config"; then
         kube -n mke delete "$config" "$name" --ignore-not-found --wait=false || later "cannot remove the configuration"
         wait_for "the operator to remove the components of MKE 4k" gone -n mke get "$config" "$name"
     fi
-    if ask get customresourcedefinition charts.helm.k0sproject.io -o name; then
+    if has charts.helm.k0sproject.io; then
         kube -n kube-system delete charts.helm.k0sproject.io "$chart_name" --ignore-not-found --wait=false ||
             later "cannot remove the chart of the operator"
         wait_for "k0s to remove the operator of MKE 4k" gone -n kube-system get charts.helm.k0sproject.io "$chart_name"

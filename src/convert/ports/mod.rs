@@ -5,7 +5,7 @@
 mod gateway;
 mod tables;
 
-pub use tables::{NodePorts, PortTables};
+pub use tables::{BalancerPorts, NodePorts, PortTables};
 
 use crate::catalogue::Release;
 use crate::model::{Finding, PortFate, PortRow, Role, Subject, SubjectKind};

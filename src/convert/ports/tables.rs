@@ -36,6 +36,8 @@ pub(crate) mod codes {
 #[derive(Clone, Debug)]
 pub struct PortTables {
     pub(crate) data: PortData,
+    /// Ports of the load balancer.
+    pub balancer: BalancerPorts,
     pub(crate) findings: FindingBook,
 }
 
@@ -60,9 +62,42 @@ impl PortTables {
             });
         }
         Ok(PortTables {
+            balancer: BalancerPorts::of(&data),
             data,
             findings: FindingBook::load(bundle, "findings/ports.yaml", codes::ALL)?,
         })
+    }
+}
+
+/// Ports that the load balancer passes to the managers, each list with spaces between, as scripts take it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BalancerPorts {
+    /// All of them.
+    pub passed: String,
+    /// Those that nothing listens on before the upgrade.
+    pub unserved: String,
+}
+
+impl BalancerPorts {
+    fn of(data: &PortData) -> BalancerPorts {
+        let served = |port: u32| {
+            let known = data.kept.iter().chain(&data.new);
+            known
+                .filter(|def| def.port == port)
+                .any(|def| def.probe == Some(ProbeDef::Served))
+        };
+        let list = |wanted: &dyn Fn(u32) -> bool| {
+            let ports = data.load_balancer.pass.iter().copied();
+            let texts: Vec<String> = ports
+                .filter(|&port| wanted(port))
+                .map(|port| port.to_string())
+                .collect();
+            texts.join(" ")
+        };
+        BalancerPorts {
+            passed: list(&|_| true),
+            unserved: list(&|port| !served(port)),
+        }
     }
 }
 

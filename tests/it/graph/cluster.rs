@@ -4,6 +4,7 @@
 use mkectl::catalogue::{
     ActionDef, BudgetDef, Bundle, Capacity, Catalogue, Need, Release, StageDef, vocabulary,
 };
+use mkectl::convert::ports::{BalancerPorts, PortTables};
 use mkectl::model::{At, Bytes, Cancel, Changes, Effect, OnFailure, Role, Selector, Take, Undo, UndoKind};
 use mkectl::options::Options;
 use mkectl::plan::{HostView, Situation};
@@ -24,6 +25,7 @@ pub struct Cluster {
     pub options: Options,
     pub release: Release,
     pub config: Config,
+    pub balancer: BalancerPorts,
 }
 
 impl Cluster {
@@ -72,6 +74,7 @@ impl Cluster {
                 file: "mke3.toml".to_owned(),
                 leaves: Vec::new(),
             },
+            balancer: PortTables::load(&Bundle::embedded()).unwrap().balancer,
             ids,
         }
     }
@@ -99,6 +102,7 @@ impl Cluster {
             release: &self.release,
             config: &self.config,
             accounts: None,
+            balancer: &self.balancer,
             documents: names(vocabulary::DOCUMENTS),
             assets: assets.map(str::to_owned).into(),
             secrets: names(vocabulary::SECRETS),

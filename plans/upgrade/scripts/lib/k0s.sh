@@ -354,10 +354,12 @@ ports_free() {
 }
 
 # UNIT PORT...: starts it once the ports are free that it needs, which it has a minute for. k0s would try for ever to start
-# what cannot listen, and say so in its journal alone.
+# what cannot listen, and say so in its journal alone. Where systemd is about to start it again, the ports may be held by what
+# the k0s before left behind, which the next one ends.
 start_k0s() {
     _unit=$1 _until=$(($(date +%s) + 60))
     shift
+    case $(systemctl show -p ActiveState --value "$_unit") in inactive | failed) ;; *) set -- ;; esac
     for _port; do
         while port_used "$_port"; do
             [ "$(date +%s)" -lt "$_until" ] ||

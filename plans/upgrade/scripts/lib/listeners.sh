@@ -1,5 +1,5 @@
 # The listeners that lb-listen starts and lb-close stops, one for each port.
-ports="9443 8132 ${GATEWAY_PORT:-}"
+ports="$PORTS ${GATEWAY_PORT:-}"
 
 listens() { systemctl is-active --quiet "mkectl-listen-$port.service"; }
 
