@@ -190,6 +190,65 @@ impl Cluster {
         );
     }
 
+    /// Keys in the store of k0s on a manager, as a picture has them.
+    fn k0s_keys(&self, manager: &str) -> String {
+        let mut words = vec!["/opt/mke3/k0s-keys.sh"];
+        words.extend(self.passing.iter().map(String::as_str));
+        self.on(manager, &words)
+    }
+
+    /// Those of `keys` that the store of k0s on a manager does not have, less the objects of MKE 3.
+    fn lost(&self, manager: &str, keys: &[String]) -> Vec<String> {
+        let removed: Vec<String> = objects()
+            .objects
+            .iter()
+            .map(|object| format!("key /registry/{object} "))
+            .chain([format!("key {WEBHOOK} ")])
+            .collect();
+        let now = self.k0s_keys(manager);
+        keys.iter()
+            .filter(|key| !removed.iter().any(|removed| key.starts_with(removed)))
+            .filter(|key| !now.lines().any(|line| line == **key))
+            .cloned()
+            .collect()
+    }
+
+    /// Every key of MKE 3 is in the store of k0s, which runs on every host; of MKE 3 only its backups are left.
+    fn is_upgraded(&self, keys: &[String]) {
+        let lost = self.lost("manager-1", keys);
+        assert!(lost.is_empty(), "{lost:?}");
+        let now = self.k0s_keys("manager-1");
+        assert!(now.contains(WEBHOOK), "what was set aside is not back");
+        for host in self.hosts() {
+            let unit = if host.starts_with("manager") {
+                "k0scontroller"
+            } else {
+                "k0sworker"
+            };
+            assert_eq!(self.on(&host, &["systemctl", "is-active", unit]).trim(), "active");
+            let left = self.on(
+                &host,
+                &[
+                    "sh",
+                    "-c",
+                    "ls /var/lib/docker/volumes; systemctl is-active docker || :",
+                ],
+            );
+            assert!(
+                left.contains("orders-data") && left.contains("inactive"),
+                "{host}: {left}"
+            );
+            // Whoever has to restore MKE 3 needs its backups.
+            let of_mke3: Vec<&str> = left.lines().filter(|line| line.starts_with("ucp-")).collect();
+            let kept: &[&str] = if unit == "k0scontroller" {
+                &["ucp-backup"]
+            } else {
+                &[]
+            };
+            assert_eq!(of_mke3, kept, "{host}");
+        }
+    }
+
     /// Compares, for a while: a swarm starts its tasks in its own time.
     fn differences(&self, before: &[(String, Vec<String>)]) -> Vec<String> {
         let mut differences = Vec::new();
@@ -265,14 +324,6 @@ fn a_cluster_moves_to_k0s_with_every_key_and_is_afterwards_what_it_was() {
     }
 
     cluster.apply(14, "plan.json", &["--until", "controllers", "--resume"]);
-    let mut words = vec!["/opt/mke3/k0s-keys.sh"];
-    words.extend(cluster.passing.iter().map(String::as_str));
-    let removed: Vec<String> = objects()
-        .objects
-        .iter()
-        .map(|object| format!("key /registry/{object} "))
-        .chain([format!("key {WEBHOOK} ")])
-        .collect();
     for manager in cluster.hosts().iter().take(cluster.managers) {
         assert_eq!(
             cluster
@@ -280,12 +331,7 @@ fn a_cluster_moves_to_k0s_with_every_key_and_is_afterwards_what_it_was() {
                 .trim(),
             "active"
         );
-        let now = cluster.on(manager, &words);
-        let lost: Vec<&String> = keys
-            .iter()
-            .filter(|key| !removed.iter().any(|removed| key.starts_with(removed)))
-            .filter(|key| !now.lines().any(|line| line == **key))
-            .collect();
+        let lost = cluster.lost(manager, &keys);
         assert!(lost.is_empty(), "{manager} does not have {lost:?}");
     }
 
@@ -296,43 +342,5 @@ fn a_cluster_moves_to_k0s_with_every_key_and_is_afterwards_what_it_was() {
     cluster.plan("again.json");
     let told = cluster.apply(0, "again.json", &[]);
     assert!(told.contains("Upgrade Summary"), "{told}");
-    let now = cluster.on("manager-1", &words);
-    let lost: Vec<&String> = keys
-        .iter()
-        .filter(|key| !removed.iter().any(|removed| key.starts_with(removed)))
-        .filter(|key| !now.lines().any(|line| line == **key))
-        .collect();
-    assert!(lost.is_empty(), "{lost:?}");
-    assert!(now.contains(WEBHOOK), "what was set aside is not back");
-    for host in cluster.hosts() {
-        let unit = if host.starts_with("manager") {
-            "k0scontroller"
-        } else {
-            "k0sworker"
-        };
-        assert_eq!(
-            cluster.on(&host, &["systemctl", "is-active", unit]).trim(),
-            "active"
-        );
-        let left = cluster.on(
-            &host,
-            &[
-                "sh",
-                "-c",
-                "ls /var/lib/docker/volumes; systemctl is-active docker || :",
-            ],
-        );
-        assert!(
-            left.contains("orders-data") && left.contains("inactive"),
-            "{host}: {left}"
-        );
-        // Whoever has to restore MKE 3 needs its backups.
-        let of_mke3: Vec<&str> = left.lines().filter(|line| line.starts_with("ucp-")).collect();
-        let kept: &[&str] = if unit == "k0scontroller" {
-            &["ucp-backup"]
-        } else {
-            &[]
-        };
-        assert_eq!(of_mke3, kept, "{host}");
-    }
+    cluster.is_upgraded(&keys);
 }

@@ -77,7 +77,11 @@ API = {
     "dex.coreos.com/v1": {"passwords": ("Password", True, "dex.coreos.com/passwords")},
 }
 # Served once somebody has defined them.
-DEFINED = {"mke.mirantis.com/v1alpha1": "mkeconfigs.mke.mirantis.com", "dex.coreos.com/v1": "passwords.dex.coreos.com"}
+DEFINED = {
+    "helm.k0sproject.io/v1beta1": "charts.helm.k0sproject.io",
+    "mke.mirantis.com/v1alpha1": "mkeconfigs.mke.mirantis.com",
+    "dex.coreos.com/v1": "passwords.dex.coreos.com",
+}
 VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 
 etcd = Etcd(
@@ -375,7 +379,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             names = [name] if name else [thing["metadata"]["name"] for thing in self.list(place, kind, below, query)["items"]]
             for one in names:
                 thing = self.one(below + one, resource, one)
-                if "dryRun" not in query:
+                if "dryRun" in query:
+                    continue
+                if thing["metadata"].get("finalizers"):
+                    thing["metadata"].setdefault("deletionTimestamp", now())
+                    etcd.put(below + one, json.dumps(thing, separators=(",", ":")))
+                else:
                     etcd.delete(below + one)
             return self.answer(200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
                                      "details": {"name": name, "uid": thing["metadata"].get("uid", "") if names else ""}})
@@ -417,7 +426,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             same = known.get("spec") == new.get("spec")
             meta["generation"] = known.get("metadata", {}).get("generation", 0) + (0 if same else 1)
         revision = 0
-        if "dryRun" not in query:
+        if "dryRun" not in query and "deletionTimestamp" in meta and not meta.get("finalizers"):
+            etcd.delete(below + name)
+        elif "dryRun" not in query:
             revision = etcd.put(below + name, json.dumps(new, separators=(",", ":")))
         meta["resourceVersion"] = str(revision)
         self.answer(code, new)

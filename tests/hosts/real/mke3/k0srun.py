@@ -269,8 +269,15 @@ def define(api, plural, kind):
 
 
 def charts(api, _):
-    for chart in api.call("GET", CHARTS)[1]["items"]:
+    code, found = api.call("GET", CHARTS)
+    if code == 404:
+        define(api, "charts.helm.k0sproject.io", "Chart")
+        return
+    for chart in found["items"]:
         name = chart["metadata"]["name"]
+        if "deletionTimestamp" in chart["metadata"]:
+            api.call("PATCH", f"{CHARTS}/{name}", {"metadata": {"finalizers": []}})
+            continue
         if chart.get("status", {}).get("version") == chart["spec"]["version"]:
             continue
         if name == "tigera-operator":
