@@ -725,8 +725,7 @@ impl Run {
         };
         let end = checked(&call, end);
         let tries = drive.running.get(&action).map_or(1, |running| running.tries);
-        if let ActionEnd::Temporary(reason) = &end
-            && tries <= retries(&call)
+        if let Some(reason) = worth_another(&call, &end, tries)
             && *drive.halt.borrow() == Halt::No
         {
             return self.again(drive, action, &call, tries, reason);
@@ -758,13 +757,18 @@ impl Drive<'_> {
     }
 }
 
-/// New attempts after the first. A way back that is given up too early is worse than one that takes long.
-fn retries(call: &ActionCall) -> u32 {
+/// Why the action is tried again, if it is. A way back that is given up too early is worse than one that takes long, and what
+/// an undo found half done it finds again: one that failed is asked twice more before a person is.
+fn worth_another<'a>(call: &ActionCall, end: &'a ActionEnd, tries: u32) -> Option<&'a Reason> {
     const UNDO: u32 = 6;
-    match call.verb {
-        Verb::Run => call.step().retry,
-        Verb::Undo => call.step().retry.max(UNDO),
-    }
+    const FAILED_UNDO: u32 = 2;
+    let (reason, most) = match (end, call.verb) {
+        (ActionEnd::Temporary(reason), Verb::Run) => (reason, call.step().retry),
+        (ActionEnd::Temporary(reason), Verb::Undo) => (reason, call.step().retry.max(UNDO)),
+        (ActionEnd::Failed(reason), Verb::Undo) => (reason, FAILED_UNDO),
+        _ => return None,
+    };
+    (tries <= most).then_some(reason)
 }
 
 /// Holds what was handed on against the plan.

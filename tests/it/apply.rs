@@ -640,18 +640,27 @@ async fn an_undo_is_tried_longer_than_an_action() {
         .unwrap()
         .id
         .clone();
-    let world = World::new(
-        &spec,
-        &[
-            (Verb::Run, &failing, Fault::Fail),
-            (Verb::Undo, &slow, Fault::Temporary(6)),
-        ],
-    );
-    let mut case = case(&world);
-    case.setup.policy.on_failure = FailurePolicy::Rollback;
-    let result = case.run().await;
-    assert_eq!((result.outcome.clone(), result.exit()), (Outcome::RolledBack, 13));
-    assert!(world.leftovers().is_empty(), "{:?}", world.leftovers());
+    for (fault, ends) in [
+        (Fault::Temporary(6), 13),
+        (Fault::Failed(2), 13),
+        // A person looks at what fails each time.
+        (Fault::Failed(3), 12),
+    ] {
+        let world = World::new(
+            &spec,
+            &[(Verb::Run, &failing, Fault::Fail), (Verb::Undo, &slow, fault)],
+        );
+        let mut case = case(&world);
+        case.setup.policy.on_failure = FailurePolicy::Rollback;
+        let result = case.run().await;
+        assert_eq!(result.exit(), ends, "{fault:?}: {:?}", result.outcome);
+        assert_eq!(
+            world.leftovers().is_empty(),
+            ends == 13,
+            "{:?}",
+            world.leftovers()
+        );
+    }
 }
 
 /// A store that dies after so many records, in the middle of the next.

@@ -31,6 +31,8 @@ pub enum Fault {
     CannotTell,
     /// The first so many attempts fail for a while.
     Temporary(u32),
+    /// The first so many attempts fail.
+    Failed(u32),
     /// The first so many looks do not reach the host.
     Unreachable(u32),
     /// No look reaches the host, and each takes longer than one should wait for it.
@@ -181,7 +183,7 @@ impl World {
         self.check(call, &mut state);
         let mut seconds = u64::from(call.step().estimate_s);
         let end = match self.fault(call) {
-            Some(Fault::Temporary(times)) if call.attempt > times => None,
+            Some(Fault::Temporary(times) | Fault::Failed(times)) if call.attempt > times => None,
             Some(Fault::Unreachable(_)) => None,
             Some(Fault::Hang) => {
                 seconds = u64::from(u32::MAX);
