@@ -154,6 +154,8 @@ as_before() {
 undo() {
     [ -s "$MKECTL_WORK/revision" ] || return 0
     need_docker
+    # An undo has seven attempts. A member that is dead does not come back by waiting, and the cluster is down meanwhile.
+    wait_at_most 60
     wait_for "etcd of MKE 3 to be healthy at the revision it had" as_before
     # Only now: where the members do not come back, they are restored from it by hand.
     rm -f "$snapshot" "$snapshot.new" "$MKECTL_WORK/hash" "$MKECTL_WORK/keys" "$MKECTL_WORK/key-list" \
