@@ -4,6 +4,7 @@ pub mod args;
 mod args_images;
 mod args_live;
 mod commands;
+mod confirm;
 mod error;
 pub mod exit;
 mod files;

@@ -3,6 +3,7 @@
 use crate::apply::engine::{Direction, Limits};
 use crate::apply::runner::Settings;
 use crate::cli::args::{ApplyArgs, RunArgs};
+use crate::cli::confirm::Question;
 use crate::cli::error::CliError;
 use crate::cli::images::{self, Passwords};
 use crate::cli::reach;
@@ -157,24 +158,13 @@ fn width(plan: &Plan, wanted: Option<u32>) -> u32 {
 }
 
 fn confirm(env: &Env, going: &Going<'_>) -> Result<(), CliError> {
-    let plan = going.plan;
     if going.yes {
         return Ok(());
     }
-    let refused = |message: &str| CliError {
-        exit: exit::APPROVAL,
-        message: message.to_owned(),
-        hint: "run it on a terminal, or with --yes where the review was done before".to_owned(),
-    };
-    if !env.ui.is_terminal(Stream::Err) {
-        return Err(refused(
-            "nobody confirmed this plan: there is no terminal to ask on",
-        ));
-    }
-    env.ui
-        .err(&crate::report::diff::summary(plan, &env.ui.style(Stream::Err)));
-    let question = format!(
-        "\n{} the plan {} on {} hosts? The cluster is down while that goes on. Type \"yes\": ",
+    let plan = going.plan;
+    let text = format!(
+        "{}\n{} the plan {} on {} hosts? The cluster is down while that goes on. Type \"yes\": ",
+        crate::report::diff::summary(plan, &env.ui.style(Stream::Err)),
         match going.direction {
             Direction::Forward => "Apply",
             Direction::Back => "Undo",
@@ -182,10 +172,14 @@ fn confirm(env: &Env, going: &Going<'_>) -> Result<(), CliError> {
         plan.digest,
         plan.spec.hosts.len()
     );
-    match env.ui.ask(&question) {
-        Some(answer) if answer.trim() == "yes" => Ok(()),
-        _ => Err(refused("not confirmed; nothing was begun")),
-    }
+    let question = Question {
+        text,
+        yes: "yes",
+        what: "this plan",
+        otherwise: "nothing was begun",
+        hint: "run it on a terminal, or with --yes where the review was done before",
+    };
+    question.ask(env)
 }
 
 /// The files of the plan's assets, held against its digests.

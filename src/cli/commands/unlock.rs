@@ -2,10 +2,10 @@
 
 use crate::apply::runner::{Phase, Settings};
 use crate::cli::args::UnlockArgs;
+use crate::cli::confirm::Question;
 use crate::cli::error::CliError;
 use crate::cli::log::Level;
 use crate::cli::run::{self, Cluster, Patience};
-use crate::cli::ui::Stream;
 use crate::cli::{CommandResult, Env, exit, reach};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,18 +52,12 @@ fn confirm(env: &Env, yes: bool) -> Result<(), CliError> {
     if yes {
         return Ok(());
     }
-    let refused = |message: &str| CliError {
-        exit: exit::APPROVAL,
-        message: message.to_owned(),
-        hint: "run it on a terminal, or with --yes".to_owned(),
+    let question = Question {
+        text: "Take the cluster away? Type \"yes\": ".to_owned(),
+        yes: "yes",
+        what: "it",
+        otherwise: "nothing was taken away",
+        hint: "run it on a terminal, or with --yes",
     };
-    if !env.ui.is_terminal(Stream::Err) {
-        return Err(refused(
-            "nobody confirmed it: there is no terminal to ask on; nothing was taken away",
-        ));
-    }
-    match env.ui.ask("Take the cluster away? Type \"yes\": ") {
-        Some(answer) if answer.trim() == "yes" => Ok(()),
-        _ => Err(refused("not confirmed; nothing was taken away")),
-    }
+    question.ask(env)
 }

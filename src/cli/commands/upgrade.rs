@@ -4,12 +4,13 @@ use super::apply::{Going, go, state_dir};
 use super::plan::{assets, make_plan, print, read_live};
 use crate::apply::engine::Direction;
 use crate::cli::args::{LiveArgs, OtherUpgradeArgs, PlanArgs, RunArgs, UpgradeArgs};
+use crate::cli::confirm::Question;
 use crate::cli::error::CliError;
 use crate::cli::images;
 use crate::cli::log::Level;
 use crate::cli::run;
 use crate::cli::ui::Stream;
-use crate::cli::{CommandResult, Env, exit, files};
+use crate::cli::{CommandResult, Env, files};
 use crate::model::Plan;
 use crate::source::mke3::Config;
 use crate::{plan, report};
@@ -170,28 +171,20 @@ fn confirm(env: &Env, args: &UpgradeArgs, plan: &Plan) -> Result<(), CliError> {
     if args.force {
         return Ok(());
     }
-    let refused = |message: &str| {
-        CliError {
-        exit: exit::APPROVAL,
-        message: message.to_owned(),
-        hint: "run it on a terminal and type the name that is asked for, or use --force where the plan was reviewed before"
-            .to_owned(),
-    }
-    };
-    if !env.ui.is_terminal(Stream::Err) {
-        return Err(refused(
-            "nobody confirmed this upgrade: there is no terminal to ask on",
-        ));
-    }
-    let name = &plan.spec.cluster.name;
-    let question = format!(
+    let cluster = &plan.spec.cluster;
+    let name = &cluster.name;
+    let text = format!(
         "\nThis takes {} hosts from MKE {} to MKE 4k {}. The cluster is down for its users while that goes on. Type its name, \"{name}\": ",
         plan.spec.hosts.len(),
-        plan.spec.cluster.from.mke,
-        plan.spec.cluster.to.mke
+        cluster.from.mke,
+        cluster.to.mke
     );
-    match env.ui.ask(&question) {
-        Some(answer) if answer.trim() == name => Ok(()),
-        _ => Err(refused("not confirmed; nothing was begun")),
-    }
+    let question = Question {
+        text,
+        yes: name,
+        what: "this upgrade",
+        otherwise: "nothing was begun",
+        hint: "run it on a terminal and type the name that is asked for, or use --force where the plan was reviewed before",
+    };
+    question.ask(env)
 }
