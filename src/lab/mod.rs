@@ -20,7 +20,7 @@ mod transport;
 
 pub use changes::{Change, ChangeKind};
 pub use error::LabError;
-pub use picture::{Class, Difference, Picture};
+pub use picture::{Class, Difference, Picture, Thing};
 pub use programs::UNMODELLED;
 pub use sandbox::Isolation;
 

@@ -58,7 +58,41 @@ impl fmt::Display for Class {
 pub struct Picture {
     /// Whether MKE 3 has an API server, which tells kubelets what pods they have.
     tended: bool,
-    lines: BTreeMap<(Class, String), String>,
+    things: Things,
+}
+
+type Things = BTreeMap<(Class, String), Thing>;
+
+/// What something is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Thing {
+    /// A container.
+    Container {
+        /// Its image.
+        image: String,
+        /// Whether it runs.
+        running: bool,
+        /// When Docker starts it again.
+        restart: String,
+    },
+    /// Anything else, in words.
+    Other(String),
+}
+
+impl fmt::Display for Thing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Thing::Container {
+                image,
+                running,
+                restart,
+            } => {
+                let runs = if *running { "running" } else { "stopped" };
+                write!(f, "{image} {runs}, restart {restart}")
+            }
+            Thing::Other(text) => f.write_str(text),
+        }
+    }
 }
 
 /// Something that is other than it was.
@@ -69,14 +103,18 @@ pub struct Difference {
     /// Its name, with its host where it has one.
     pub name: String,
     /// What it was; none when it was not there.
-    pub before: Option<String>,
+    pub before: Option<Thing>,
     /// What it is; none when it is not there.
-    pub after: Option<String>,
+    pub after: Option<Thing>,
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let side = |text: &Option<String>| text.clone().unwrap_or_else(|| "not there".to_owned());
+        let side = |thing: &Option<Thing>| {
+            thing
+                .as_ref()
+                .map_or_else(|| "not there".to_owned(), Thing::to_string)
+        };
         let (before, after) = (side(&self.before), side(&self.after));
         write!(f, "{} {}: {before} → {after}", self.class, self.name)
     }
@@ -93,8 +131,8 @@ const FREE: &[&str] = &[
     "/usr/local/sbin",
 ];
 
-/// Between whether a container runs and its policy.
-const RESTART: &str = ", restart ";
+/// The policy of a container that Docker does not start again.
+const PINNED: &str = "no";
 
 /// What is added to names that were moved aside.
 const ASIDE: &str = ".mkectl-";
@@ -117,9 +155,9 @@ impl Picture {
     /// # Errors
     /// When a host has ended or its files cannot be read.
     pub fn of(lab: &Lab, passing: &[String]) -> Result<Picture, LabError> {
-        let mut lines = BTreeMap::new();
+        let mut things = Things::new();
         for host in lab.hosts.keys() {
-            files(lab, host, &mut lines)?;
+            files(lab, host, &mut things)?;
         }
         let state = lab.state();
         let tended = state
@@ -130,7 +168,6 @@ impl Picture {
         for known in state.hosts.values() {
             let host = &known.name;
             for one in known.containers.values() {
-                let runs = if one.is_running() { "running" } else { "stopped" };
                 // Containers of pods are made anew, and what has ended may have been removed. A task that starts again is
                 // another one of the same service.
                 let name = match one.is_pod() {
@@ -141,28 +178,35 @@ impl Picture {
                     }
                     false => one.name.as_str(),
                 };
-                lines.insert(
+                things.insert(
                     (Class::Containers, format!("{host} {name}")),
-                    format!("{} {runs}{RESTART}{}", one.image, one.restart.name),
+                    Thing::Container {
+                        image: one.image.clone(),
+                        running: one.is_running(),
+                        restart: one.restart.name.clone(),
+                    },
                 );
             }
             for unit in known.units.values() {
-                lines.insert(
+                things.insert(
                     (Class::Units, format!("{host} {}", unit.name)),
-                    format!("{} {}", unit.active.word(), unit.enablement.word()),
+                    Thing::Other(format!("{} {}", unit.active.word(), unit.enablement.word())),
                 );
             }
         }
         for service in state.swarm.services.values() {
-            lines.insert(
+            things.insert(
                 (Class::Services, service.name.clone()),
-                format!("{} {:?} {:?}", service.image, service.mode, service.constraints),
+                Thing::Other(format!(
+                    "{} {:?} {:?}",
+                    service.image, service.mode, service.constraints
+                )),
             );
         }
         for node in state.swarm.nodes.values() {
-            lines.insert(
+            things.insert(
                 (Class::Nodes, format!("swarm {}", node.hostname)),
-                format!("{:?} {} {:?}", node.role, node.availability, node.labels),
+                Thing::Other(format!("{:?} {} {:?}", node.role, node.availability, node.labels)),
             );
         }
         for (key, entry) in state.etcd.store.range("/") {
@@ -174,64 +218,65 @@ impl Picture {
                 } else {
                     "NotReady"
                 };
-                lines.insert((Class::Nodes, format!("Kubernetes {name}")), ready.to_owned());
+                things.insert(
+                    (Class::Nodes, format!("Kubernetes {name}")),
+                    Thing::Other(ready.to_owned()),
+                );
             }
             if passing.iter().any(|prefix| key.starts_with(prefix.as_str())) {
                 continue;
             }
             let value = super::model::id(&String::from_utf8_lossy(&entry.bytes));
-            lines.insert(
+            things.insert(
                 (Class::Keys, key.to_owned()),
-                format!("{} at revision {}", &value[..12], entry.modified),
+                Thing::Other(format!("{} at revision {}", &value[..12], entry.modified)),
             );
         }
-        Ok(Picture { tended, lines })
+        Ok(Picture { tended, things })
     }
 
     /// Whether a restart of a host explains that something is not as it is here: while there is no API server, containers that
     /// do not start by themselves stay as the restart left them, and pods' are gone. Nothing waits for them: they are to be
     /// stopped next, and the way back starts them.
     pub fn explains(&self, found: &Difference) -> bool {
-        const PINNED: &str = "no";
-        let split = |side: &Option<String>| {
-            let (about, policy) = side.as_ref()?.rsplit_once(RESTART)?;
-            Some((about.to_owned(), policy == PINNED))
-        };
-        let Some((before, true)) = split(&found.before) else {
+        let Some(Thing::Container {
+            image,
+            running: true,
+            restart,
+        }) = &found.before
+        else {
             return false;
         };
-        let Some(image) = before.strip_suffix(" running") else {
-            return false;
+        let stopped = Thing::Container {
+            image: image.clone(),
+            running: false,
+            restart: restart.clone(),
         };
-        let stopped = match split(&found.after) {
-            Some((after, pinned)) => pinned && after.strip_suffix(" stopped") == Some(image),
-            None => found.after.is_none(),
-        };
-        found.class == Class::Containers && !self.tended && stopped
+        !self.tended && restart == PINNED && found.after.as_ref().is_none_or(|after| *after == stopped)
     }
 
     /// How many things of a class there are.
     pub fn count(&self, class: Class) -> usize {
-        self.lines.keys().filter(|(of, _)| *of == class).count()
+        self.things.keys().filter(|(of, _)| *of == class).count()
     }
 
     /// What is other later, sorted by class and name.
     pub fn differences(&self, later: &Picture) -> Vec<Difference> {
-        let names: BTreeSet<&(Class, String)> = self.lines.keys().chain(later.lines.keys()).collect();
+        let names: BTreeSet<&(Class, String)> = self.things.keys().chain(later.things.keys()).collect();
         names
             .into_iter()
-            .filter(|name| self.lines.get(*name) != later.lines.get(*name))
+            .filter(|name| self.things.get(*name) != later.things.get(*name))
             .map(|name| Difference {
                 class: name.0,
                 name: name.1.clone(),
-                before: self.lines.get(name).cloned(),
-                after: later.lines.get(name).cloned(),
+                before: self.things.get(name).cloned(),
+                after: later.things.get(name).cloned(),
             })
             .collect()
     }
 }
 
-fn files(lab: &Lab, host: &str, lines: &mut BTreeMap<(Class, String), String>) -> Result<(), LabError> {
+fn files(lab: &Lab, host: &str, things: &mut Things) -> Result<(), LabError> {
     let changes = lab.changes(host)?;
     for change in &changes {
         let path = &change.path;
@@ -250,7 +295,8 @@ fn files(lab: &Lab, host: &str, lines: &mut BTreeMap<(Class, String), String>) -
         } else {
             Class::Files
         };
-        lines.insert((class, format!("{host} {path}")), format!("{:?}", change.kind));
+        let thing = Thing::Other(format!("{:?}", change.kind));
+        things.insert((class, format!("{host} {path}")), thing);
     }
     let view = lab.host(host)?.sandbox.entry().view();
     for path in ACCOUNTS {
@@ -260,9 +306,9 @@ fn files(lab: &Lab, host: &str, lines: &mut BTreeMap<(Class, String), String>) -
             .lines()
             .filter(|line| !OF_K0S.contains(&line.split(':').next().unwrap_or_default()))
             .collect();
-        lines.insert(
+        things.insert(
             (Class::Files, format!("{host} {path}")),
-            format!("accounts {}", &super::model::id(&kept.join("\n"))[..12]),
+            Thing::Other(format!("accounts {}", &super::model::id(&kept.join("\n"))[..12])),
         );
     }
     Ok(())
@@ -282,44 +328,53 @@ fn holds_only_aside(changes: &[Change], path: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn other(before: &str, after: Option<&str>) -> Difference {
-        Difference {
-            class: Class::Containers,
-            name: "a".to_owned(),
-            before: Some(before.to_owned()),
-            after: after.map(str::to_owned),
-        }
+    fn container(running: bool, restart: &str) -> Option<Thing> {
+        Some(Thing::Container {
+            image: "i:1".to_owned(),
+            running,
+            restart: restart.to_owned(),
+        })
     }
 
     #[test]
     fn a_restart_explains_what_it_stopped_and_nothing_else() {
         let untended = Picture {
             tended: false,
-            lines: BTreeMap::new(),
+            things: Things::new(),
         };
         let tended = Picture {
             tended: true,
             ..untended.clone()
         };
-        for stopped in [
-            other("i:1 running, restart no", Some("i:1 stopped, restart no")),
-            other("i:1 running, restart no", None),
-        ] {
+        let differs = |before: Option<Thing>, after: Option<Thing>| Difference {
+            class: Class::Containers,
+            name: "a".to_owned(),
+            before,
+            after,
+        };
+        let runs = || container(true, PINNED);
+        for after in [container(false, PINNED), None] {
+            let stopped = differs(runs(), after);
             assert!(untended.explains(&stopped), "{stopped}");
             assert!(!tended.explains(&stopped), "{stopped}");
         }
-        for else_ in [
-            other("i:1 stopped, restart no", Some("i:1 running, restart no")),
-            other("i:1 running, restart always", Some("i:1 stopped, restart always")),
-            other("i:1 running, restart no", Some("i:2 stopped, restart no")),
-            other("i:1 running, restart always", None),
+        let image = Some(Thing::Container {
+            image: "i:2".to_owned(),
+            running: false,
+            restart: PINNED.to_owned(),
+        });
+        let unit = Some(Thing::Other("active enabled".to_owned()));
+        for (before, after) in [
+            (container(false, PINNED), runs()),
+            (container(true, "always"), container(false, "always")),
+            (container(true, "always"), None),
+            (runs(), container(false, "always")),
+            (runs(), image),
+            (unit, None),
+            (None, runs()),
         ] {
-            assert!(!untended.explains(&else_), "{else_}");
+            let other = differs(before, after);
+            assert!(!untended.explains(&other), "{other}");
         }
-        let unit = Difference {
-            class: Class::Units,
-            ..other("i:1 running, restart no", None)
-        };
-        assert!(!untended.explains(&unit));
     }
 }

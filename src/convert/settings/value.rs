@@ -1,6 +1,7 @@
 //! Values of the MKE 3 configuration: how they read, what is valid, what must not be shown.
 
 use super::table::{Kind, SettingDef};
+use crate::convert::flags::value::duration;
 use crate::source::mke3::Value;
 use crate::yaml::{self, Node};
 use ipnet::IpNet;
@@ -316,44 +317,10 @@ pub(crate) fn pairs(text: &str) -> Option<Vec<(String, String)>> {
     Some(out)
 }
 
-/// A Go duration in nanoseconds.
+/// A Go duration in nanoseconds, without a sign.
 pub(crate) fn nanoseconds(text: &str) -> Option<i64> {
-    if text == "0" {
-        return Some(0);
+    if text.starts_with(['+', '-']) {
+        return None;
     }
-    let units: [(&str, f64); 8] = [
-        ("ns", 1.0),
-        ("us", 1e3),
-        ("µs", 1e3),
-        ("μs", 1e3),
-        ("ms", 1e6),
-        ("s", 1e9),
-        ("m", 60e9),
-        ("h", 3600e9),
-    ];
-    let mut rest = text;
-    let mut total = 0_i64;
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, after) = rest.split_at(end);
-        let unit_end = after
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(after.len());
-        let (unit, next) = after.split_at(unit_end);
-        let (_, size) = units.iter().find(|(name, _)| *name == unit)?;
-        if !is_decimal(number) {
-            return None;
-        }
-        let part = match number.parse::<i64>() {
-            Ok(whole) => whole.checked_mul(*size as i64)?,
-            // Durations with a fraction are short; a float holds them exactly enough to print them again.
-            Err(_) => {
-                let value = number.parse::<f64>().ok()? * size;
-                (value < 9e18).then_some(value.round() as i64)?
-            }
-        };
-        total = total.checked_add(part)?;
-        rest = next;
-    }
-    (!text.is_empty()).then_some(total)
+    duration(text)?.try_into().ok()
 }
