@@ -36,6 +36,20 @@ struct Case {
 
 const CLOSED: &str = "d=/var/lib/mkectl; mount --bind $d $d && mount -o remount,bind,ro $d";
 const OPEN: &str = "umount /var/lib/mkectl";
+/// Takes a port as soon as what has it now is gone, and holds it for ten minutes.
+const HOLDER: &str = "
+import socket, sys, time
+for _ in range(2000):
+    try:
+        held = socket.create_server((\"0.0.0.0\", int(sys.argv[1])))
+        break
+    except OSError:
+        time.sleep(0.05)
+else:
+    sys.exit(1)
+open(\"/run/held\", \"w\").close()
+time.sleep(600)
+";
 const SESSIONS: &str = "pkill -KILL -f '^sshd: root' || :";
 const FULL: &str = "d=/var/lib/mkectl; mkdir -p /run/was && cp -a $d/. /run/was/ && mount -t tmpfs -o size=$(($(du -sk $d | cut -f 1) + 64))k tmpfs $d && cp -a /run/was/. $d/";
 const ROOM: &str = "d=/var/lib/mkectl; mount -o remount,size=1g $d";
@@ -198,14 +212,15 @@ impl Cluster {
         match fault {
             Fault::On(host, command) => drop(self.on(host, &["sh", "-c", command])),
             Fault::Held(host, port) => {
-                let server = format!(
-                    "import socket, time; s = socket.create_server((\"0.0.0.0\", {port})); time.sleep(600)"
+                let command = format!(
+                    "setsid python3 -c '{HOLDER}' {port} </dev/null >/dev/null 2>&1 & echo $! >/run/holder"
                 );
-                let command =
-                    format!("setsid python3 -c '{server}' </dev/null >/dev/null 2>&1 & echo $! >/run/held");
                 self.on(host, &["sh", "-c", &command]);
             }
-            Fault::Freed(host) => drop(self.on(host, &["sh", "-c", "kill $(cat /run/held)"])),
+            // That it never came to hold the port is a fault of the case.
+            Fault::Freed(host) => {
+                drop(self.on(host, &["sh", "-c", "kill $(cat /run/holder) && rm /run/held"]))
+            }
             Fault::Hosts(words) => drop(self.script("hosts.sh", words)),
             Fault::Killed => {
                 // The child is `timeout`, which makes a group of all that it starts.

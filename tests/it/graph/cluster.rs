@@ -74,7 +74,9 @@ impl Cluster {
                 file: "mke3.toml".to_owned(),
                 leaves: Vec::new(),
             },
-            balancer: PortTables::load(&Bundle::embedded()).unwrap().balancer,
+            balancer: PortTables::load(&Bundle::embedded())
+                .expect("the shipped ports can be read")
+                .balancer,
             ids,
         }
     }
