@@ -388,7 +388,11 @@ async fn snapshot_and_keys(cluster: &str, managers: &[&'static str]) {
     for host in managers {
         stop(host).gives("undo", 0);
     }
+    // A member that has ended is started, where nothing else starts it any more.
+    ok(&lab, lead, "docker stop ucp-kv");
     last.gives("undo", 0);
+    let runs = "docker inspect --type container --format '{{.State.Running}}' ucp-kv";
+    assert_eq!(ok(&lab, lead, runs), "true");
     for host in managers {
         action(&lab, host, "stop-apiservers", "stop-apiservers.sh").gives("undo", 0);
     }

@@ -140,7 +140,7 @@ verify() {
 # Healthy, on all members, and not behind the snapshot.
 as_before() {
     if ! kv endpoint health --cluster >"$MKECTL_WORK/health" 2>"$MKECTL_WORK/status.err"; then
-        seen=$(complaint)
+        seen="not all members are healthy: $(complaint)"
         return 1
     fi
     if ! read_revisions; then
@@ -154,7 +154,10 @@ as_before() {
 undo() {
     [ -s "$MKECTL_WORK/revision" ] || return 0
     need_docker
-    # An undo has seven attempts. A member that is dead does not come back by waiting, and the cluster is down meanwhile.
+    # The member of this host may have ended since, when nothing started it again.
+    look_at_container ucp-kv
+    [ "$running" != false ] || docker start ucp-kv || fail "cannot start ucp-kv"
+    # An undo has seven attempts. A host that is gone does not come back by waiting, and the cluster is down meanwhile.
     wait_at_most 60
     wait_for "etcd of MKE 3 to be healthy at the revision it had" as_before
     # Only now: where the members do not come back, they are restored from it by hand.
