@@ -184,12 +184,23 @@ pub struct ApplyArgs {
     /// Passwords of registries.
     #[command(flatten)]
     pub passwords: PasswordArgs,
-    /// End at once, without a word, when so many records of the journal are written: for `rehearse --crash-at`
-    #[arg(long, value_name = "N", hide = true)]
-    pub crash_at: Option<u64>,
+    /// What `rehearse` says.
+    #[command(flatten)]
+    pub rehearsed: RehearsedArgs,
     /// Where the run is kept.
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// What `rehearse` says to the runs that it loses.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RehearsedArgs {
+    /// Where the simulated hosts are that stand for those of the plan
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub rehearsed_at: Option<String>,
+    /// End at once, without a word, when this run has written so many records of the journal
+    #[arg(long, value_name = "N", hide = true, requires = "rehearsed_at")]
+    pub crash_at: Option<u64>,
 }
 
 /// `rollback`.
@@ -213,6 +224,9 @@ pub struct RollbackArgs {
     /// The MKE 3 configuration that the plan was made from, when the plan needs secrets of it
     #[arg(long, value_name = "FILE")]
     pub mke3_config: Option<String>,
+    /// What `rehearse` says.
+    #[command(flatten)]
+    pub rehearsed: RehearsedArgs,
     /// Where the run is kept.
     #[command(flatten)]
     pub run: RunArgs,
@@ -325,25 +339,30 @@ pub struct FaultOptions {
     /// Cut the connection while this action runs, as --fail HOST/STEP:drop does
     #[arg(long, value_name = "HOST/STEP")]
     pub drop_connection: Vec<String>,
-    /// Lose mkectl, with everything that it kept, when so many records of its journal are written; another home then goes on
-    /// from the plan and the hosts alone, and the end is compared with that of an undisturbed run
-    #[arg(long, value_name = "N", conflicts_with_all = ["fail", "drop_connection", "all_faults", "live"],
+    /// Lose mkectl (SIGKILL), with everything that it kept, when so many records of its journal are written; another home goes
+    /// on from the plan and the hosts alone, and, after the same loss in another copy of the cluster, another goes back. The
+    /// ends are compared with that of an undisturbed run and with the state before
+    #[arg(long, value_name = "N", conflicts_with_all = ["fail", "drop_connection", "live"], groups = ["crashes", "undone"],
         value_parser = clap::value_parser!(u64).range(1..))]
     pub crash_at: Option<u64>,
+    /// Do what --crash-at does at every record of the journal, and print the table
+    #[arg(long, conflicts_with_all = ["fail", "drop_connection", "live"], groups = ["crashes", "undone", "cases"])]
+    pub all_crashes: bool,
     /// Try every action with every fault, each from a copy of the cluster as it is before the action, and print the table
-    #[arg(long, conflicts_with_all = ["fail", "drop_connection", "until"])]
+    #[arg(long, conflicts_with_all = ["fail", "drop_connection", "until", "crashes"], groups = ["undone", "cases"])]
     pub all_faults: bool,
-    /// With --all-faults: only so many of the cases
-    #[arg(long, value_name = "N", requires = "all_faults")]
+    /// With --all-faults and --all-crashes: only so many of the cases
+    #[arg(long, value_name = "N", requires = "cases")]
     pub sample: Option<usize>,
     /// With --all-faults: only these steps
     #[arg(long, value_name = "STEP,…", requires = "all_faults", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// With --all-faults: faults while actions are undone, from the end of their stage, instead of while they run
-    #[arg(long, requires = "all_faults")]
+    /// With --all-faults: faults while actions are undone, from the end of their stage, instead of while they run. With
+    /// --crash-at and --all-crashes: mkectl is lost on the way back from the last stage that has one, or from --until
+    #[arg(long, requires = "undone")]
     pub way_back: bool,
-    /// With --all-faults: which hosts, and which cases of a sample, are taken
-    #[arg(long, value_name = "S", requires = "all_faults", default_value_t = 1)]
+    /// With --all-faults and --all-crashes: which hosts, and which cases of a sample, are taken
+    #[arg(long, value_name = "S", requires = "cases", default_value_t = 1)]
     pub seed: u64,
 }
 

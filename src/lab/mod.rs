@@ -23,6 +23,7 @@ pub use error::LabError;
 pub use picture::{Class, Difference, Picture, Thing};
 pub use programs::UNMODELLED;
 pub use sandbox::Isolation;
+pub use transport::Places;
 
 use crate::model::Role;
 use crate::source::facts::Facts;

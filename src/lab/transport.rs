@@ -9,6 +9,7 @@ use crate::ssh::hostkey::{Now, Policy};
 use crate::ssh::knownhosts::KnownHosts;
 use crate::ssh::{ConnectError, Fut, Session, Transport};
 use russh::keys::ssh_key::LineEnding;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,31 +19,61 @@ use std::sync::Arc;
 /// both sides have; everything else is the client that connects to real hosts.
 struct Loopback {
     client: Client,
-    places: BTreeMap<String, (String, u32, String)>,
+    places: Places,
+}
+
+/// Where the hosts of a lab are, and which keys both sides have: enough for another process to connect to them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Places {
+    /// The file of the key that every host lets in.
+    key: String,
+    hosts: BTreeMap<String, Place>,
     /// Hosts by the address that the facts have.
     names: BTreeMap<String, String>,
-    key: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Place {
+    address: String,
+    port: u32,
+    host_key: String,
+}
+
+impl Places {
+    /// Connects to these hosts by their ids, or by the addresses that their facts have.
+    pub fn transport(self, now: Now) -> Arc<dyn Transport> {
+        Arc::new(Loopback {
+            client: Client::new(
+                Settings::default(),
+                Policy::new(KnownHosts::default(), now),
+                Keys::new(None, None, None),
+            ),
+            places: self,
+        })
+    }
 }
 
 impl Transport for Loopback {
     fn connect<'a>(&'a self, host: &'a Host) -> Fut<'a, Result<Arc<dyn Session>, ConnectError>> {
         Box::pin(async move {
-            let place = self.places.get(&host.id).or_else(|| {
-                let name = self.names.get(&host.address)?;
-                self.places.get(name)
-            });
-            let Some((address, port, fingerprint)) = place else {
+            let Places { key, hosts, names } = &self.places;
+            let place = hosts
+                .get(&host.id)
+                .or_else(|| hosts.get(names.get(&host.address)?));
+            let Some(place) = place else {
                 return Err(ConnectError::Address {
                     endpoint: host.id.clone(),
                     why: "the simulated cluster has no such host".to_owned(),
                 });
             };
             let there = Host {
-                address: address.clone(),
-                port: *port,
-                key_path: self.key.clone(),
+                address: place.address.clone(),
+                port: place.port,
+                key_path: key.clone(),
                 bastion: None,
-                host_keys: vec![fingerprint.clone()],
+                host_keys: vec![place.host_key.clone()],
                 ..host.clone()
             };
             self.client.connect(&there).await
@@ -56,6 +87,14 @@ impl Lab {
     /// # Errors
     /// When the key that opens them cannot be written into the lab's directory.
     pub fn transport(&self, now: Now) -> Result<Arc<dyn Transport>, LabError> {
+        Ok(self.places()?.transport(now))
+    }
+
+    /// Where the hosts of this lab are, as long as it is there.
+    ///
+    /// # Errors
+    /// When the key that opens them cannot be written into the lab's directory.
+    pub fn places(&self) -> Result<Places, LabError> {
         let path = self.directory().join("client-key");
         let failed = |error: std::io::Error| file("write", &path)(error);
         let text = self
@@ -66,24 +105,21 @@ impl Lab {
         options.write(true).create(true).truncate(true).mode(0o600);
         let mut key = options.open(&path).map_err(failed)?;
         std::io::Write::write_all(&mut key, text.as_bytes()).map_err(failed)?;
-        let mut places = BTreeMap::new();
+        let mut hosts = BTreeMap::new();
         for host in self.hosts() {
             let server = self.server(host)?;
             let at = server.address();
-            places.insert(
-                host.to_owned(),
-                (at.ip().to_string(), u32::from(at.port()), server.fingerprint()),
-            );
+            let place = Place {
+                address: at.ip().to_string(),
+                port: u32::from(at.port()),
+                host_key: server.fingerprint(),
+            };
+            hosts.insert(host.to_owned(), place);
         }
-        Ok(Arc::new(Loopback {
-            client: Client::new(
-                Settings::default(),
-                Policy::new(KnownHosts::default(), now),
-                Keys::new(None, None, None),
-            ),
-            places,
-            names: self.names.clone(),
+        Ok(Places {
             key: path.to_string_lossy().into_owned(),
-        }))
+            hosts,
+            names: self.names.clone(),
+        })
     }
 }

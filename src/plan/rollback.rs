@@ -16,7 +16,7 @@ pub enum RollbackError {
     #[error(transparent)]
     Rows(#[from] RowsError),
     /// Something that cannot be undone may have run.
-    #[error("{action} cannot be undone: {why}; restore MKE 3 from its backup")]
+    #[error("{action} cannot be undone: {why}")]
     Impossible {
         /// The action.
         action: String,

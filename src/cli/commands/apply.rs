@@ -2,7 +2,7 @@
 
 use crate::apply::engine::{Direction, Limits};
 use crate::apply::runner::Settings;
-use crate::cli::args::{ApplyArgs, RunArgs};
+use crate::cli::args::{ApplyArgs, RehearsedArgs, RunArgs};
 use crate::cli::confirm::Question;
 use crate::cli::error::CliError;
 use crate::cli::images::{self, Passwords};
@@ -10,8 +10,10 @@ use crate::cli::reach;
 use crate::cli::run::{self, LocalOperator, Run, State};
 use crate::cli::ui::Stream;
 use crate::cli::{CommandResult, Env, exit, files};
+use crate::lab::Places;
 use crate::model::Plan;
 use crate::source::mke3::Config;
+use crate::ssh::Transport;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,8 +42,8 @@ pub struct Going<'a> {
     pub lb_hook: Option<&'a str>,
     /// Passwords of registries, by the names that the plan has for them; a way back needs none.
     pub passwords: Passwords,
-    /// `--crash-at`, for a rehearsal.
-    pub crash_at: Option<u64>,
+    /// What `rehearse` says.
+    pub rehearsed: &'a RehearsedArgs,
     /// What is kept.
     pub run: &'a RunArgs,
 }
@@ -68,7 +70,7 @@ pub fn run(env: &Env, args: &ApplyArgs) -> CommandResult {
             assets: Some(&args.assets),
             lb_hook: args.lb_hook.as_deref(),
             passwords: images::passwords(env, &plan, &args.passwords, Passwords::new())?,
-            crash_at: args.crash_at,
+            rehearsed: &args.rehearsed,
             run: &args.run,
         },
     )
@@ -113,14 +115,23 @@ pub fn go(env: &Env, going: &Going<'_>) -> CommandResult {
             going.run.config_out.as_ref().map(PathBuf::from),
         )
     };
-    let client = reach::client(env, home);
+    let (transport, settings): (Arc<dyn Transport>, _) = match &going.rehearsed.rehearsed_at {
+        None => (Arc::new(reach::client(env, home)), Settings::default()),
+        Some(file) => {
+            let places: Places = serde_json::from_slice(&files::read(file)?).map_err(|error| {
+                CliError::usage(format!("{file}: {error}"), "only `rehearse` writes such a file")
+            })?;
+            let transport = places.transport(Arc::new(run::seconds_since_1970));
+            (transport, super::rehearse::settings())
+        }
+    };
     let width = width(plan, going.parallelism);
     let runtime = run::runtime()?;
     let done = runtime.block_on(run::run(
         env,
         Run {
             plan,
-            transport: Arc::new(client),
+            transport,
             state,
             operator,
             secrets,
@@ -129,11 +140,8 @@ pub fn go(env: &Env, going: &Going<'_>) -> CommandResult {
             direction: going.direction,
             earlier: going.earlier,
             lease_s: going.run.lease_seconds,
-            crash_at: going.crash_at,
-            settings: match going.crash_at {
-                Some(_) => super::rehearse::settings(),
-                None => Settings::default(),
-            },
+            crash_at: going.rehearsed.crash_at,
+            settings,
             limits: Limits::default(),
             events: going.run.events.clone(),
         },

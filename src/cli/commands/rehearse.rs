@@ -73,12 +73,13 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
                 &error,
             )
         })?;
+    let small = args.faults.all_faults || args.faults.all_crashes;
     let (mke3_config, hosts_path) = match (&args.mke3_config, &args.hosts_path) {
         (Some(config), Some(hosts)) => (config.clone(), hosts.clone()),
         _ => {
             env.log(
                 Level::Info,
-                match args.faults.all_faults {
+                match small {
                     true => "no cluster is given: rehearsing an example of three managers and two workers",
                     false => "no cluster is given: rehearsing an example of three managers and five workers",
                 },
@@ -86,7 +87,7 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
             for (name, bytes) in EXAMPLE {
                 files::write(&work.path().join(name).to_string_lossy(), bytes)?;
             }
-            if args.faults.all_faults {
+            if small {
                 smaller(work.path())?;
             }
             let at = |name: &str| work.path().join(name).to_string_lossy().into_owned();
@@ -153,7 +154,7 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
         };
         return all_faults(env, args, twin, work.path(), passing);
     }
-    if let Some(at) = args.faults.crash_at {
+    if args.faults.crash_at.is_some() || args.faults.all_crashes {
         let crash = crash::Crash {
             env,
             args,
@@ -166,9 +167,13 @@ pub fn run(env: &Env, args: &RehearseArgs) -> CommandResult {
             config: &mke3_config,
             passing,
             work: work.path(),
-            at,
         };
-        return crash.run();
+        let end = crash.run();
+        if !matches!(end, Ok(exit::DONE | exit::GATE | exit::ROLLED_BACK)) {
+            // What went wrong is worth a look.
+            let _path = work.keep();
+        }
+        return end;
     }
     let kept = match &args.run.output {
         Some(given) => PathBuf::from(given),
@@ -360,11 +365,11 @@ fn all_faults(
     let options = &args.faults;
     fault::known_steps(plan, &options.only)?;
     let (cases, whole) = matrix::cases(plan, options);
+    let count = cases.len();
     env.log(
         Level::Info,
         &format!(
-            "==> Running phase: Try {} of {whole} faults, seed {}",
-            cases.len(),
+            "==> Running phase: Try {count} of {whole} faults, seed {}",
             options.seed
         ),
     );
@@ -395,6 +400,7 @@ fn all_faults(
         ),
     );
     Ok(match bad {
+        0 if rows.len() < count => exit::INTERRUPTED,
         0 => exit::DONE,
         _ => exit::UNDECIDED,
     })
@@ -438,6 +444,22 @@ fn upgrade(env: &Env, given: &UpgradeOptions) -> UpgradeOptions {
         options.gateway_https_node_port = Some(https);
     }
     options
+}
+
+/// Time passes in a twin in which it would stand still.
+async fn time_passes(lab: &Lab) {
+    loop {
+        tokio::time::sleep(TICK).await;
+        lab.tick();
+    }
+}
+
+/// Somebody has seen enough.
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Then a signal ends the process.
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Starts the twin. `accounts` are those of its auth store, unless its API is to know them first.

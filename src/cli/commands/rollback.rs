@@ -25,7 +25,7 @@ pub fn run(env: &Env, args: &RollbackArgs) -> CommandResult {
             assets: None,
             lb_hook: None,
             passwords: Passwords::new(),
-            crash_at: None,
+            rehearsed: &args.rehearsed,
             run: &args.run,
         },
     )

@@ -3,7 +3,7 @@
 use super::apply::{Going, go, state_dir};
 use super::plan::{assets, make_plan, print, read_live};
 use crate::apply::engine::Direction;
-use crate::cli::args::{LiveArgs, OtherUpgradeArgs, PlanArgs, RunArgs, UpgradeArgs};
+use crate::cli::args::{LiveArgs, OtherUpgradeArgs, PlanArgs, RehearsedArgs, RunArgs, UpgradeArgs};
 use crate::cli::confirm::Question;
 use crate::cli::error::CliError;
 use crate::cli::images;
@@ -84,7 +84,7 @@ pub fn run(env: &Env, args: &UpgradeArgs) -> CommandResult {
             assets: Some(&args.assets),
             lb_hook: args.lb_hook.as_deref(),
             passwords,
-            crash_at: None,
+            rehearsed: &RehearsedArgs::default(),
             run: &run,
         },
     )

@@ -35,8 +35,10 @@ use crate::apply::journal::Journal;
 use crate::apply::keeping::Keeping;
 use crate::apply::remote::{HostFault, Parts, Remote, reach};
 use crate::apply::runner::{Ask, HolderEnd, Settings, Token};
+use crate::apply::scheduler::Frame;
 use crate::apply::{Clock, Outcome, RunError, RunResult, Secret, Setup};
 use crate::model::Plan;
+use crate::plan::RollbackError;
 use crate::report::{self, Style, failure, run_report::RunReport};
 use crate::ssh::Transport;
 use crate::ssh::pool::{Limits as PoolLimits, Pool};
@@ -125,6 +127,9 @@ pub async fn run(env: &Env, mut run: Run<'_>) -> Result<Done, CliError> {
     let book = Book::read(&plan.digest, &journal.decoded.records).map_err(|error| refused(&error.into()))?;
     if book.used_up {
         return Err(refused(&RunError::UsedUp));
+    }
+    if run.direction == Direction::Back {
+        Frame::backward(&plan.spec, &book.intents).map_err(|error| refused(&error.into()))?;
     }
     if run.direction == Direction::Forward {
         stale::check(env, plan, &book, &pool, run.width).await?;
@@ -428,12 +433,19 @@ fn refused(error: &RunError) -> CliError {
         RunError::Journal(_) => exit::FAILED_RESUMABLE,
         RunError::Earlier(_) => exit::UNDECIDED,
         RunError::UsedUp | RunError::Stage(_) => exit::USAGE,
+        RunError::Rollback(RollbackError::Impossible { .. }) => exit::UNDECIDED,
         RunError::Rows(_) | RunError::Rollback(_) => exit::BUG,
+    };
+    let hint = match error {
+        RunError::Rollback(RollbackError::Impossible { .. }) => {
+            "the point of no return is behind: go on with `mkectl apply PLAN --resume`, or restore MKE 3 from its backup"
+        }
+        _ => "",
     };
     CliError {
         exit,
         message: error.to_string(),
-        hint: String::new(),
+        hint: hint.to_owned(),
     }
 }
 

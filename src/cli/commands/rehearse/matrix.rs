@@ -2,7 +2,7 @@
 //! action, and followed until the cluster is either where an undisturbed run would have it or as it was at first.
 
 use super::fault::{self, Wanted};
-use super::{TICK, compare, lab_error};
+use super::{TICK, compare, interrupted, lab_error, time_passes};
 use crate::apply::control::{Control, Policy};
 use crate::apply::engine::{Direction, Limits};
 use crate::apply::events::Events;
@@ -94,13 +94,19 @@ pub fn cases(plan: &Plan, options: &FaultOptions) -> (Vec<Wanted>, usize) {
     }
     let whole = all.len();
     if let Some(most) = options.sample {
-        for at in 0..most.min(all.len()) {
-            let other = at + below(&mut random, all.len() - at);
-            all.swap(at, other);
-        }
-        all.truncate(most);
+        sample(&mut all, most, random);
     }
     (all, whole)
+}
+
+/// Leaves so many of them, as the seed decides.
+pub fn sample<T>(all: &mut Vec<T>, most: usize, seed: u64) {
+    let mut random = seed;
+    for at in 0..most.min(all.len()) {
+        let other = at + below(&mut random, all.len() - at);
+        all.swap(at, other);
+    }
+    all.truncate(most);
 }
 
 fn applies(plan: &Plan, step: &Step, wanted: &Wanted) -> bool {
@@ -188,7 +194,7 @@ const WAITING: usize = 24;
 
 impl Matrix<'_> {
     /// Runs cases, some at once: each where its action is about to run, or, on the way back, where its stage has ended. They
-    /// are in the order of the plan's steps.
+    /// are in the order of the plan's steps. Whoever interrupts it gets those of which it is known how they ended.
     ///
     /// # Errors
     ///
@@ -197,21 +203,33 @@ impl Matrix<'_> {
         let before = Picture::of(lab, &self.passing).map_err(|error| lab_error(&error))?;
         let (sender, receiver) = mpsc::channel(WAITING);
         let (receiver, rows) = (tokio::sync::Mutex::new(receiver), Mutex::new(Vec::new()));
+        let ends = Mutex::new(BTreeMap::new());
         let count = cases.len();
         let lane = || self.lane(&receiver, &rows, count);
         // Cases mostly wait, for deadlines and for hosts that come back, so there are more of them than cores.
-        let (ends, ..) = tokio::try_join!(
-            self.undisturbed(lab, &before, cases, back, sender),
-            lane(),
-            lane(),
-            lane(),
-            lane(),
-            lane(),
-            lane(),
-            lane(),
-            lane(),
-        )?;
+        let all = async {
+            tokio::try_join!(
+                self.undisturbed(lab, &before, cases, back, sender, &ends),
+                lane(),
+                lane(),
+                lane(),
+                lane(),
+                lane(),
+                lane(),
+                lane(),
+                lane(),
+            )
+        };
+        let interrupted = tokio::select! {
+            ended = all => { ended?; false }
+            () = interrupted() => true,
+        };
+        let ends = ends.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if interrupted {
+            // Of the others it is not known yet what they should be like.
+            rows.retain(|row: &Row| row.picture.is_none() || ends.contains_key(&row.stage));
+        }
         for row in &mut rows {
             if let (Some(picture), Some(end)) = (row.picture.take(), ends.get(&row.stage)) {
                 let mut found = end.differences(&picture);
@@ -233,7 +251,7 @@ impl Matrix<'_> {
         Ok(rows)
     }
 
-    /// The run that all cases leave from: hands each on with a copy of the cluster where it begins. The result is the cluster
+    /// The run that all cases leave from: hands each on with a copy of the cluster where it begins. `ends` becomes the cluster
     /// at the end of each stage.
     async fn undisturbed<'a>(
         &'a self,
@@ -242,11 +260,11 @@ impl Matrix<'_> {
         cases: Vec<Wanted>,
         back: bool,
         sender: mpsc::Sender<Case<'a>>,
-    ) -> Result<BTreeMap<String, Picture>, CliError> {
+        ends: &Mutex<BTreeMap<String, Picture>>,
+    ) -> Result<(), CliError> {
         let home = self.work.join("undisturbed");
         let mut records = Vec::new();
         let mut remaining = cases;
-        let mut ends = BTreeMap::new();
         for stage in &self.plan.spec.stages {
             if remaining.is_empty() {
                 break;
@@ -266,16 +284,10 @@ impl Matrix<'_> {
                     },
                     home: &home,
                 };
-                let ticking = async {
-                    loop {
-                        tokio::time::sleep(TICK).await;
-                        lab.tick();
-                    }
-                };
                 // Time stands still while the cluster is copied: cases begin where the run stopped.
                 let (result, held) = tokio::select! {
                     ended = self.go(lab, way, &mut records) => ended?,
-                    () = ticking => continue,
+                    () = time_passes(lab) => continue,
                 };
                 let ended = held.is_empty();
                 if ended && !matches!(result.outcome, Outcome::Gate(_) | Outcome::Done) {
@@ -303,7 +315,7 @@ impl Matrix<'_> {
                         let from = from.clone();
                         // Only when a lane failed, whose error is the one to tell.
                         if sender.send(Case { from, wanted }).await.is_err() {
-                            return Ok(ends);
+                            return Ok(());
                         }
                     }
                 }
@@ -311,12 +323,12 @@ impl Matrix<'_> {
                     break;
                 }
             }
-            ends.insert(
-                stage.id.clone(),
-                Picture::of(lab, &self.passing).map_err(|error| lab_error(&error))?,
-            );
+            let end = Picture::of(lab, &self.passing).map_err(|error| lab_error(&error))?;
+            ends.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(stage.id.clone(), end);
         }
-        Ok(ends)
+        Ok(())
     }
 
     /// Takes cases as they come, one after another.
@@ -623,26 +635,15 @@ fn failed(what: &str, outcome: &Outcome, result: &RunResult) -> String {
 pub fn document(plan: &Plan, rows: &[Row], options: &FaultOptions, whole: usize) -> String {
     let mut text = String::from(HEADER);
     let good = rows.iter().filter(|row| row.wrong.is_empty()).count();
-    let of = |role| {
-        plan.spec
-            .hosts
-            .iter()
-            .filter(|host| host.role == Some(role))
-            .count()
-    };
     text.push_str(&format!(
-        "## {} and {}{}\n\n",
-        counted(of(Role::Manager), "manager"),
-        counted(of(Role::Worker), "worker"),
+        "## {}{}\n\n",
+        cluster(plan),
         match options.way_back {
             true => ", on the way back",
             false => "",
         }
     ));
-    let share = match options.sample {
-        Some(_) => format!("A sample of {} of {whole} cases", rows.len()),
-        None => format!("All {whole} cases"),
-    };
+    let share = share(rows.len(), options.sample, whole, "cases");
     let steps = match options.only.as_slice() {
         [] => String::new(),
         only => format!(" of the steps {}", only.join(", ")),
@@ -668,6 +669,33 @@ pub fn document(plan: &Plan, rows: &[Row], options: &FaultOptions, whole: usize)
         text.push_str(&format!("| {kind} | {} |\n", kind.about()));
     }
     text
+}
+
+/// How many of all there are in a table, in words.
+pub fn share(there: usize, sample: Option<usize>, whole: usize, what: &str) -> String {
+    match sample {
+        _ if there < sample.unwrap_or(whole).min(whole) => {
+            format!("Interrupted: {there} of {whole} {what}")
+        }
+        Some(_) => format!("A sample of {there} of {whole} {what}"),
+        None => format!("All {whole} {what}"),
+    }
+}
+
+/// How many hosts of which role there are, in words.
+pub fn cluster(plan: &Plan) -> String {
+    let of = |role| {
+        plan.spec
+            .hosts
+            .iter()
+            .filter(|host| host.role == Some(role))
+            .count()
+    };
+    format!(
+        "{} and {}",
+        counted(of(Role::Manager), "manager"),
+        counted(of(Role::Worker), "worker")
+    )
 }
 
 fn counted(number: usize, what: &str) -> String {
