@@ -258,7 +258,8 @@ impl Cluster {
     /// Waits until an action has begun, as the stream of events tells; false when the run ended before.
     fn begun(&self, action: &str, run: &mut Child) -> bool {
         let wanted = format!("\"type\":\"action-start\",\"action\":\"{action}\"");
-        for _ in 0..6000 {
+        // A run ends by itself after as long as that.
+        for _ in 0..18_000 {
             let events = fs::read_to_string(self.dir.join("events.jsonl")).unwrap_or_default();
             if events.contains(&wanted) {
                 return true;
