@@ -262,6 +262,10 @@ fn objects_survive_and_others_are_left_alone() {
 
     stage.expect(LEAD, "platform-crds", "run", &[], 0);
     let chart = [("CHART", "/tmp/mke.tgz")];
+    // Where mkectl is lost before it brought the chart, the way back has none either.
+    let none = [("CHART", "/tmp/not-brought.tgz")];
+    stage.expect(LEAD, "mke4k", "undo", &none, 0);
+    stage.expect(LEAD, "mke4k", "probe", &none, 11);
     stage.expect(LEAD, "mke4k", "undo", &chart, 0);
     stage.whole("mke4k", &chart);
     stage.expect(LEAD, "mke4k", "undo", &chart, 0);

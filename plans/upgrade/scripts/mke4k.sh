@@ -39,6 +39,7 @@ answers() {
 
 probe() {
     need_k0s
+    [ -f "$CHART" ] || not_done "the chart of the operator was not brought to this host"
     read_chart "$CHART"
     read_name
     if ! ask -n kube-system get charts.helm.k0sproject.io "$chart_name" --ignore-not-found -o name; then
@@ -75,13 +76,14 @@ undo() {
         say "the API server of k0s does not answer ($seen): the operator of MKE 4k goes with the store of k0s"
         return 0
     fi
-    read_chart "$CHART"
     read_name
     if has "$config"; then
         kube -n mke delete "$config" "$name" --ignore-not-found --wait=false || later "cannot remove the configuration"
         wait_for "the operator to remove the components of MKE 4k" gone -n mke get "$config" "$name"
     fi
-    if has charts.helm.k0sproject.io; then
+    # The file of the chart is on the host before anything is done with it. Where it is not, mkectl was lost before that.
+    if [ -f "$CHART" ] && has charts.helm.k0sproject.io; then
+        read_chart "$CHART"
         kube -n kube-system delete charts.helm.k0sproject.io "$chart_name" --ignore-not-found --wait=false ||
             later "cannot remove the chart of the operator"
         wait_for "k0s to remove the operator of MKE 4k" gone -n kube-system get charts.helm.k0sproject.io "$chart_name"

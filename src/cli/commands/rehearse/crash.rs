@@ -28,6 +28,9 @@ use std::time::Instant;
 /// in that time that a run is alive.
 const LEASE_S: u32 = 10;
 
+/// Differences that are written out.
+const SHOWN: usize = 8;
+
 /// The signal that ends a process without a word, SIGKILL.
 const KILLED: i32 = 9;
 
@@ -459,7 +462,14 @@ impl Crash<'_> {
         if matches!(told, Told::Here) {
             compare::tell(self.env, expected.picture, &found, expected.like);
         }
-        tried.wrong.extend(found.iter().map(ToString::to_string));
+        tried
+            .wrong
+            .extend(found.iter().take(SHOWN).map(ToString::to_string));
+        if found.len() > SHOWN {
+            tried
+                .wrong
+                .push(format!("and {} more differences", found.len() - SHOWN));
+        }
         Ok(())
     }
 
