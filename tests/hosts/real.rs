@@ -338,6 +338,8 @@ fn a_cluster_moves_to_k0s_with_every_key_and_is_afterwards_what_it_was() {
     cluster.mkectl(13, &["rollback", "plan.json", "--yes"]);
     cluster.is_as(&before);
 
+    cluster.loses_mkectl(&before);
+
     // Nothing stands in the way of another plan, which goes all the way.
     cluster.plan("again.json");
     let told = cluster.apply(0, "again.json", &[]);

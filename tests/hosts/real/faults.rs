@@ -226,7 +226,21 @@ const LAST: &str = "outputs";
 /// Stages that are gone through to the end, whatever happens.
 const NO_WAY_BACK: [&str; 3] = ["commit", "cleanup", LAST];
 
+/// The action of the case that CI tries: mkectl is lost in the outage, and another goes back from the plan and the hosts.
+const IN_CI: &str = "manager-2/copy-snapshot";
+
 impl Cluster {
+    /// Loses mkectl in the outage; afterwards the cluster is what it was.
+    pub(super) fn loses_mkectl(&self, before: &[(String, Vec<String>)]) {
+        let (number, case) = CASES
+            .iter()
+            .enumerate()
+            .find(|(_, case)| case.at == IN_CI && matches!(case.fault, Fault::Killed))
+            .expect("the case of CI is one of them");
+        let how = self.case(number, case, before);
+        assert!(how.is_ok(), "{how:?}");
+    }
+
     fn strike(&self, fault: &Fault, run: &mut Child) {
         match fault {
             Fault::On(host, command) => drop(self.on(host, &["sh", "-c", command])),
